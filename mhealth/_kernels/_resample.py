@@ -19,11 +19,11 @@ def interpolate(samples, first, start, num, den, taps, out):
     for m in range(len(out)):
         whole = (start + m) * num // den
         row = taps[(start + m) * num % den]
-        at = whole - half + 1 - first
+        near = samples[whole - half + 1 - first : whole + half + 1 - first]
         a = b = c = d = 0.0  # four running sums: additions need not wait for one another
         for i in range(0, len(row), 4):
-            a += row[i] * samples[at + i]
-            b += row[i + 1] * samples[at + i + 1]
-            c += row[i + 2] * samples[at + i + 2]
-            d += row[i + 3] * samples[at + i + 3]
+            a += row[i] * near[i]
+            b += row[i + 1] * near[i + 1]
+            c += row[i + 2] * near[i + 2]
+            d += row[i + 3] * near[i + 3]
         out[m] = (a + b) + (c + d)
