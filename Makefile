@@ -1,0 +1,63 @@
+# The project's front door: `make help`. Every target sets up .venv first, once.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint clean
+
+BIN := .venv/bin
+READY := .venv/.ready
+# The peers that the benchmarks run beside pin other versions (NeuroKit2 needs pandas < 3), so they live apart.
+BENCH := .venv/bench/bin
+BENCH_READY := .venv/bench/.ready
+RECORD ?=
+ARGS ?=
+
+# The first interpreter that runs, is Python 3.11 or newer and can make environments (Debian splits ensurepip off).
+USABLE := import sys, ssl, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+QUIETLY := install --quiet --disable-pip-version-check
+OFFLINE := make: pip failed, see above. The first set-up needs the network; later calls do not.
+define find_python
+for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14; do \
+  if "$$python" -c "$(USABLE)" >/dev/null 2>&1; then break; fi; python=; \
+done; \
+if [ -z "$$python" ]; then \
+  echo "make: no Python 3.11 or newer with venv and pip was found (tried: $(PYTHON) python3, python3.11 to 3.14)."; \
+  echo "      Install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python), or name it:"; \
+  echo "      make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; \
+  exit 1; \
+fi
+endef
+
+help:  ## list what make can do
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@echo "  Options: RECORD=path (demo: your own recording), ARGS='...' (passed on to pytest), PYTHON=/path/to/python"
+
+demo: $(READY)  ## label a synthetic ECG, or RECORD=path, and write demo/report.html
+	@$(BIN)/mhealth demo $(if $(RECORD),--record "$(RECORD)") --out demo
+
+test: $(READY)  ## run the tests (real recordings: MHEALTH_DATA, default ../shared/data)
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(BENCH_READY)  ## measure speed beside NeuroKit2 and prominence-delineator
+	@$(BENCH)/python -m experiments.benchmarks.speed $(ARGS)
+
+lint: $(READY)  ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:  ## remove the environment and everything that can be made again
+	rm -rf .venv demo build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp, so that a second call is instant and needs no network.
+$(READY): pyproject.toml
+	@$(BIN)/python -c "$(USABLE)" 2>/dev/null || { $(find_python); \
+	echo "Setting up .venv with $$("$$python" --version) (once; a minute or two) ..."; \
+	"$$python" -m venv --clear .venv; }
+	@$(BIN)/python -m pip $(QUIETLY) -e '.[dev,edf,parquet]' || { echo "$(OFFLINE)"; exit 1; }
+	@touch $@
+
+$(BENCH_READY): $(READY)
+	@echo "Setting up .venv/bench with the peers (once; a minute or two) ..."
+	@$(BIN)/python -m venv .venv/bench
+	@$(BENCH)/python -m pip $(QUIETLY) -e '.[bench]' || { echo "$(OFFLINE)"; exit 1; }
+	@touch $@
