@@ -1,0 +1,388 @@
+"""Exact sums and maxima over all span labellings of a sequence of nodes.
+
+Notation, for one sequence of n nodes and S states:
+
+``total[t, y]``    prefix sum of the inside scores of state y over the nodes before t.
+``fresh[i, y]``    log sum over everything before a new span of y that starts at i, minus ``total[i, y]``.
+``chained[i, y]``  the same for a span that continues the maximal span of y before it.
+``ended[j, y]``    log sum over everything up to a span of y that stops at j, its offset score included.
+
+Subtracting `total` at the start and adding it at the stop makes the inside score of a span free. The middle of
+span (i, j) is the smallest m with ``times[m] + times[m + 1] >= times[i] + times[j]``: the node nearest in time to
+the centre, ties to the earlier, without rounding a centre; it is never j.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+NEGLIGIBLE = -45.0  # exp(-45) = 3e-20: below the float64 rounding of a sum whose largest term is 1
+MINUS_INFINITY = -np.inf
+
+
+@njit(cache=True, nogil=True)
+def log_sum(terms, count, best):
+    """Return log(sum(exp(terms[:count]))), where `best` is their maximum; the terms become exp(term - best)."""
+    if best == MINUS_INFINITY:
+        return best
+    sum_ = 0.0
+    for k in range(count):
+        difference = terms[k] - best
+        terms[k] = math.exp(difference) if difference > NEGLIGIBLE else 0.0
+        sum_ += terms[k]
+    return best + math.log(sum_)
+
+
+@njit(cache=True, nogil=True)
+def duration_bin(length, longest, n_bins):
+    """Return the duration bin of a span of `length` seconds."""
+    return min(n_bins - 1, int(length / longest * n_bins))
+
+
+@njit(cache=True, nogil=True)
+def spans_that_stop(j, times, cap, middles, lengths):
+    """Fill middle and length of the spans (j - 1 - k, j), shortest first; return how many are at most `cap` long."""
+    middle = j - 1
+    k = 0
+    for i in range(j - 1, -1, -1):
+        length = times[j] - times[i]
+        if length > cap and k > 0:
+            break
+        both = times[i] + times[j]
+        while middle > i and times[middle - 1] + times[middle] >= both:
+            middle -= 1
+        middles[k] = middle
+        lengths[k] = length
+        k += 1
+    return k
+
+
+@njit(cache=True, nogil=True)
+def spans_that_start(i, times, cap, middles, lengths):
+    """Fill middle and length of the spans (i, i + 1 + k), shortest first; return how many are at most `cap` long."""
+    middle = i
+    k = 0
+    for j in range(i + 1, len(times)):
+        length = times[j] - times[i]
+        if length > cap and k > 0:
+            break
+        both = times[i] + times[j]
+        while times[middle] + times[middle + 1] < both:
+            middle += 1
+        middles[k] = middle
+        lengths[k] = length
+        k += 1
+    return k
+
+
+@njit(cache=True, nogil=True)
+def forward(
+    inside, onset, offset, middle, times, allowed, longest, continues, transition, self_transition, duration,
+    total, fresh, chained, ended, terms, links, middles, lengths, barrier,
+):  # fmt: skip
+    """Fill `total`, `fresh`, `chained` and `ended` of one sequence; return log Z."""
+    n_nodes, n_states = inside.shape
+    n_bins = duration.shape[1]
+    cap = longest.max()
+    for y in range(n_states):
+        total[0, y] = 0.0
+        fresh[0, y] = 0.0
+        chained[0, y] = MINUS_INFINITY
+        barrier[y] = 0
+    for j in range(1, n_nodes):
+        last = j == n_nodes - 1
+        n_spans = spans_that_stop(j, times, cap, middles, lengths)
+        for y in range(n_states):
+            total[j, y] = total[j - 1, y] + inside[j - 1, y]
+            if not (allowed[j - 1] >> y) & 1:
+                barrier[y] = j  # no span of y may cover interval j - 1
+            count = 0
+            best = MINUS_INFINITY
+            n_links = 0
+            best_link = MINUS_INFINITY
+            for k in range(min(n_spans, j - barrier[y])):
+                length = lengths[k]
+                if length > longest[y] and (k > 0 or not continues[y]):
+                    break
+                i = j - 1 - k
+                from_fresh = fresh[i, y]
+                from_chained = chained[i, y]
+                if from_fresh == MINUS_INFINITY and from_chained == MINUS_INFINITY:
+                    continue
+                score = middle[middles[k], y]
+                term = from_fresh + score
+                if i > 0 and not last:
+                    term += duration[y, duration_bin(length, longest[y], n_bins)]
+                terms[count] = term
+                count += 1
+                best = max(best, term)
+                if not continues[y]:
+                    continue
+                if from_chained > MINUS_INFINITY:
+                    terms[count] = from_chained + score
+                    best = max(best, terms[count])
+                    count += 1
+                if not last and times[j + 1] - times[i] > longest[y]:
+                    links[n_links] = from_fresh + score
+                    links[n_links + 1] = from_chained + score
+                    best_link = max(best_link, links[n_links], links[n_links + 1])
+                    n_links += 2
+            ended[j, y] = log_sum(terms, count, best) + total[j, y]
+            chained[j, y] = log_sum(links, n_links, best_link) + self_transition[y]
+            if not last:
+                ended[j, y] += offset[j, y]
+        if last:
+            break
+        for y in range(n_states):
+            best = MINUS_INFINITY
+            for before in range(n_states):
+                terms[before] = ended[j, before] + transition[before, y]
+                best = max(best, terms[before])
+            fresh[j, y] = log_sum(terms, n_states, best) + onset[j, y] - total[j, y]
+    best = MINUS_INFINITY
+    for y in range(n_states):
+        terms[y] = ended[n_nodes - 1, y]
+        best = max(best, terms[y])
+    return log_sum(terms, n_states, best)
+
+
+@njit(cache=True, nogil=True)
+def share_out(probability, terms, count, i, y, middles, covered, n_offset, n_middle):
+    """Count the spans of y from i, in proportion to `terms`: ``terms[count]`` is the longest one, continued."""
+    for k in range(count + 1):
+        share = probability * terms[k]
+        if share > 0.0:
+            which = min(k, count - 1)
+            covered[i + 1 + which, y] -= share
+            n_middle[middles[which], y] += share
+            if k < count:
+                n_offset[i + 1 + k, y] += share
+
+
+@njit(cache=True, nogil=True)
+def backward(
+    onset, offset, middle, times, allowed, longest, continues, transition, self_transition, duration,
+    total, fresh, chained, ended, log_z, stopping, linking, covered, begin, terms, links, middles, lengths,
+    n_inside, n_onset, n_offset, n_middle, n_transition, n_self_transition, n_duration,
+):  # fmt: skip
+    """Add the expected counts of one sequence to the ``n_`` arrays.
+
+    ``stopping[j, y]`` is the log sum over everything after a span of y that stops at j, plus its offset score and
+    ``total[j, y]``; ``linking[j, y]`` the same where the span is continued at j; ``begin[y]`` the log sum over
+    everything from a new span of y at the present node on. `covered` holds starts minus stops of spans at each node.
+    """
+    n_nodes, n_states = onset.shape
+    n_bins = duration.shape[1]
+    cap = longest.max()
+    covered[:n_nodes] = 0.0
+    for y in range(n_states):
+        stopping[n_nodes - 1, y] = total[n_nodes - 1, y]
+    for i in range(n_nodes - 2, -1, -1):
+        n_spans = spans_that_start(i, times, cap, middles, lengths)
+        for y in range(n_states):
+            begin[y] = MINUS_INFINITY
+            linking[i, y] = MINUS_INFINITY
+            if fresh[i, y] == MINUS_INFINITY and chained[i, y] == MINUS_INFINITY:
+                continue
+            count = 0
+            best = MINUS_INFINITY
+            best_link = MINUS_INFINITY
+            continued = MINUS_INFINITY
+            for k in range(n_spans):
+                j = i + 1 + k
+                if not (allowed[j - 1] >> y) & 1 or (lengths[k] > longest[y] and (k > 0 or not continues[y])):
+                    break
+                links[k] = stopping[j, y] + middle[middles[k], y]
+                terms[k] = links[k]
+                if i > 0 and j < n_nodes - 1:
+                    terms[k] += duration[y, duration_bin(lengths[k], longest[y], n_bins)]
+                best = max(best, terms[k])
+                best_link = max(best_link, links[k])
+                count += 1
+                if continues[y] and j < n_nodes - 1 and times[j + 1] - times[i] > longest[y]:
+                    continued = linking[j, y] + middle[middles[k], y]
+            if count == 0:
+                continue
+            if chained[i, y] > MINUS_INFINITY:
+                links[count] = continued
+                best_link = max(best_link, continued)
+                log_after = log_sum(links, count + 1, best_link)
+                linking[i, y] = log_after + self_transition[y]
+                log_probability = chained[i, y] + log_after - log_z
+                if log_probability > NEGLIGIBLE:
+                    covered[i, y] += math.exp(log_probability)
+                    n_self_transition[y] += math.exp(log_probability)
+                    probability = math.exp(chained[i, y] + best_link - log_z)
+                    share_out(probability, links, count, i, y, middles, covered, n_offset, n_middle)
+            if fresh[i, y] > MINUS_INFINITY:
+                terms[count] = continued
+                best = max(best, continued)
+                log_after = log_sum(terms, count + 1, best)
+                begin[y] = onset[i, y] + log_after - total[i, y]
+                log_probability = fresh[i, y] + log_after - log_z
+                if log_probability > NEGLIGIBLE:
+                    covered[i, y] += math.exp(log_probability)
+                    probability = math.exp(fresh[i, y] + best - log_z)
+                    share_out(probability, terms, count, i, y, middles, covered, n_offset, n_middle)
+                    if i > 0:
+                        n_onset[i, y] += math.exp(log_probability)
+                        for k in range(count):
+                            if terms[k] > 0.0 and i + 1 + k < n_nodes - 1:
+                                which = duration_bin(lengths[k], longest[y], n_bins)
+                                n_duration[y, which] += probability * terms[k]
+        if i == 0:
+            break
+        for before in range(n_states):
+            best = MINUS_INFINITY
+            for y in range(n_states):
+                terms[y] = transition[before, y] + begin[y]
+                best = max(best, terms[y])
+                log_probability = ended[i, before] + terms[y] - log_z
+                if log_probability > NEGLIGIBLE:
+                    n_transition[before, y] += math.exp(log_probability)
+            stopping[i, before] = log_sum(terms, n_states, best) + offset[i, before] + total[i, before]
+    n_offset[n_nodes - 1] = 0.0
+    for y in range(n_states):
+        occupancy = 0.0
+        for t in range(n_nodes - 1):
+            occupancy += covered[t, y]
+            n_inside[t, y] = min(max(occupancy, 0.0), 1.0)
+
+
+@njit(cache=True, nogil=True)
+def expectations(
+    inside, onset, offset, middle, times, bounds, first, last, allowed, longest, continues, transition, self_transition,
+    duration, lattice, row, integers, log_z,
+    n_inside, n_onset, n_offset, n_middle, n_transition, n_self_transition, n_duration,
+):  # fmt: skip
+    """Run forward-backward over sequences `first` to `last` of the stacked nodes.
+
+    Buffers for the longest sequence of m nodes: `lattice` (7, m, S), `row` (4, 2 m + 2 S + 2), `integers` (2, m + S).
+    The counts must be zero on entry. A sequence without any labelling gets log Z = −inf and no counts.
+    """
+    for s in range(first, last):
+        a, b = bounds[s], bounds[s + 1]
+        log_z[s] = forward(
+            inside[a:b], onset[a:b], offset[a:b], middle[a:b], times[a:b], allowed[a:b], longest, continues,
+            transition, self_transition, duration,
+            lattice[0], lattice[1], lattice[2], lattice[3], row[0], row[1], integers[0], row[2], integers[1],
+        )  # fmt: skip
+        if not math.isfinite(log_z[s]):
+            continue
+        backward(
+            onset[a:b], offset[a:b], middle[a:b], times[a:b], allowed[a:b], longest, continues,
+            transition, self_transition, duration, lattice[0], lattice[1], lattice[2], lattice[3], log_z[s],
+            lattice[4], lattice[5], lattice[6], row[3], row[0], row[1], integers[0], row[2],
+            n_inside[a:b], n_onset[a:b], n_offset[a:b], n_middle[a:b],
+            n_transition[s], n_self_transition[s], n_duration[s],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def best_path(
+    inside, onset, offset, middle, times, allowed, longest, continues, transition, self_transition, duration,
+    total, fresh, chained, ended, before, started, linked, middles, lengths, start, stop, state,
+):  # fmt: skip
+    """Viterbi: fill start, stop and state of the best labelling, chains merged; return (score, number of spans).
+
+    `before` holds the best state before a new span; `started` and `linked` the best start of a span that stops, or is
+    continued, at a node, as ``2 i`` (a new span) or ``2 i + 1`` (one that continues the span before).
+    """
+    n_nodes, n_states = inside.shape
+    n_bins = duration.shape[1]
+    cap = longest.max()
+    for y in range(n_states):
+        total[0, y] = 0.0
+        fresh[0, y] = 0.0
+        chained[0, y] = MINUS_INFINITY
+    for j in range(1, n_nodes):
+        last = j == n_nodes - 1
+        n_spans = spans_that_stop(j, times, cap, middles, lengths)
+        for y in range(n_states):
+            total[j, y] = total[j - 1, y] + inside[j - 1, y]
+            best = MINUS_INFINITY
+            best_link = MINUS_INFINITY
+            started[j, y] = -1
+            linked[j, y] = -1
+            for k in range(n_spans):
+                i = j - 1 - k
+                length = lengths[k]
+                if not (allowed[i] >> y) & 1 or (length > longest[y] and (k > 0 or not continues[y])):
+                    break
+                score = middle[middles[k], y]
+                term = fresh[i, y] + score
+                if i > 0 and not last:
+                    term += duration[y, duration_bin(length, longest[y], n_bins)]
+                if term > best:
+                    best = term
+                    started[j, y] = 2 * i
+                if not continues[y]:
+                    continue
+                if chained[i, y] + score > best:
+                    best = chained[i, y] + score
+                    started[j, y] = 2 * i + 1
+                if not last and times[j + 1] - times[i] > longest[y]:
+                    if fresh[i, y] + score > best_link:
+                        best_link = fresh[i, y] + score
+                        linked[j, y] = 2 * i
+                    if chained[i, y] + score > best_link:
+                        best_link = chained[i, y] + score
+                        linked[j, y] = 2 * i + 1
+            ended[j, y] = best + total[j, y]
+            chained[j, y] = best_link + self_transition[y]
+            if not last:
+                ended[j, y] += offset[j, y]
+        if last:
+            break
+        for y in range(n_states):
+            best = MINUS_INFINITY
+            before[j, y] = -1
+            for previous in range(n_states):
+                term = ended[j, previous] + transition[previous, y]
+                if term > best:
+                    best = term
+                    before[j, y] = previous
+            fresh[j, y] = best + onset[j, y] - total[j, y]
+    y = 0
+    for other in range(1, n_states):
+        if ended[n_nodes - 1, other] > ended[n_nodes - 1, y]:
+            y = other
+    log_score = ended[n_nodes - 1, y]
+    if log_score == MINUS_INFINITY:
+        return log_score, 0
+    count = 0
+    j = n_nodes - 1
+    while j > 0:
+        stop[count] = j
+        state[count] = y
+        arc = started[j, y]
+        while arc & 1:
+            arc = linked[arc >> 1, y]
+        j = arc >> 1
+        start[count] = j
+        count += 1
+        if j > 0:
+            y = before[j, y]
+    start[:count] = start[:count][::-1].copy()
+    stop[:count] = stop[:count][::-1].copy()
+    state[:count] = state[:count][::-1].copy()
+    return log_score, count
+
+
+@njit(cache=True, nogil=True)
+def best_paths(
+    inside, onset, offset, middle, times, bounds, first, last, allowed, longest, continues, transition, self_transition,
+    duration, lattice, arcs, row, integers, log_score, start, stop, state, n_spans,
+):  # fmt: skip
+    """Run Viterbi over sequences `first` to `last`; the spans of each lie from its first node on, in its own nodes.
+
+    Buffers as for `expectations`, with `lattice` (4, m, S) and `arcs` (3, m, S) of int64.
+    """
+    for s in range(first, last):
+        a, b = bounds[s], bounds[s + 1]
+        log_score[s], n_spans[s] = best_path(
+            inside[a:b], onset[a:b], offset[a:b], middle[a:b], times[a:b], allowed[a:b], longest, continues,
+            transition, self_transition, duration, lattice[0], lattice[1], lattice[2], lattice[3],
+            arcs[0], arcs[1], arcs[2], integers[0], row[2], start[a:b], stop[a:b], state[a:b],
+        )  # fmt: skip

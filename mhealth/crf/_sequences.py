@@ -1,0 +1,156 @@
+"""What inference works on: scores at nodes, scores of durations and transitions, stacked sequences."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mhealth.crf._grammar import Grammar
+from mhealth.errors import InvalidParameterError, InvalidSignalError
+
+__all__ = ["Potentials", "SpanWeights", "check_sequences", "sequence_bounds"]
+
+
+class Potentials(NamedTuple):
+    """Log potentials at every node, each float32 or float64 of shape (n_nodes, n_states).
+
+    Attributes
+    ----------
+    inside : ndarray
+        Of the interval from the node to the next one lying in a state.
+    onset, offset : ndarray
+        Of a span of a state starting, or stopping, at the node.
+    middle : ndarray
+        Of the node being the one nearest to the middle of a span of a state.
+    """
+
+    inside: NDArray[np.floating]
+    onset: NDArray[np.floating]
+    offset: NDArray[np.floating]
+    middle: NDArray[np.floating]
+
+    @classmethod
+    def zeros(cls, n_nodes: int, n_states: int, dtype: type[np.floating] = np.float64) -> Potentials:
+        """Return potentials that prefer nothing."""
+        return cls(*(np.zeros((n_nodes, n_states), dtype=dtype) for _ in range(4)))
+
+
+class SpanWeights(NamedTuple):
+    """Log potentials of the structure.
+
+    Attributes
+    ----------
+    transition : ndarray of float64, shape (n_states, n_states)
+        From state [before, after]; entries that the grammar forbids are ignored.
+    self_transition : ndarray of float64, shape (n_states,)
+        Of a span going on beyond the longest duration of its state; used for states that continue.
+    duration : ndarray of float64, shape (n_states, n_bins)
+        Of a span's duration, in bins of ``longest / n_bins`` seconds.
+    """
+
+    transition: NDArray[np.float64]
+    self_transition: NDArray[np.float64]
+    duration: NDArray[np.float64]
+
+    @classmethod
+    def zeros(cls, grammar: Grammar) -> SpanWeights:
+        """Return weights that prefer nothing."""
+        n = grammar.n_states
+        return cls(np.zeros((n, n)), np.zeros(n), np.zeros((n, grammar.n_bins)))
+
+    def checked(self, grammar: Grammar) -> SpanWeights:
+        """Return float64 weights of the grammar's shapes, −inf where it forbids a transition.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a shape differs or a weight is not finite.
+        """
+        parts = [np.array(part, dtype=np.float64) for part in self]
+        for name, part, expected in zip(self._fields, parts, SpanWeights.zeros(grammar), strict=True):
+            if part.shape != expected.shape:
+                raise InvalidParameterError(
+                    f"weights.{name} has shape {part.shape}; expected {expected.shape} for {grammar.n_states} states."
+                )
+            if not np.isfinite(part).all():
+                raise InvalidParameterError(f"weights.{name} is not finite; forbid transitions in the grammar instead.")
+        parts[0][~grammar.allowed] = -np.inf
+        return SpanWeights(*parts)
+
+
+def sequence_bounds(n_nodes: int, lengths: ArrayLike, *, shortest: int) -> NDArray[np.int64]:
+    """Return where each stacked sequence starts, and where the last one stops.
+
+    Parameters
+    ----------
+    n_nodes : int
+        Number of nodes of all sequences together.
+    lengths : array_like of int, shape (n_sequences,)
+        Nodes of each sequence.
+    shortest : int
+        Least number of nodes of a sequence.
+
+    Raises
+    ------
+    InvalidSignalError
+        If the lengths do not add up, or a sequence is too short.
+    """
+    lengths = np.asarray(lengths, dtype=np.int64).reshape(-1)
+    if lengths.sum() != n_nodes:
+        raise InvalidSignalError(f"lengths add up to {lengths.sum()}, but there are {n_nodes} nodes.")
+    if len(lengths) and lengths.min() < shortest:
+        raise InvalidSignalError(
+            f"lengths holds {lengths.min()} at {int(lengths.argmin())}; a sequence needs at least {shortest} nodes."
+        )
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def check_sequences(
+    potentials: Potentials,
+    times: ArrayLike,
+    lengths: ArrayLike,
+    grammar: Grammar,
+    allowed: ArrayLike | None,
+) -> tuple[Potentials, NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Return potentials, times, bounds and masks as contiguous arrays of matching types and shapes.
+
+    Raises
+    ------
+    InvalidSignalError
+        If shapes differ from what the other arguments imply, a potential is not finite or times do not increase.
+    """
+    times = np.ascontiguousarray(times, dtype=np.float64)
+    dtype = np.float64 if any(np.asarray(part).dtype == np.float64 for part in potentials) else np.float32
+    parts = Potentials(*(np.ascontiguousarray(part, dtype=dtype) for part in potentials))
+    for name, part in zip(Potentials._fields, parts, strict=True):
+        if part.shape != (len(times), grammar.n_states):
+            raise InvalidSignalError(
+                f"potentials.{name} has shape {part.shape}; expected {(len(times), grammar.n_states)}, "
+                f"a row for each of the times and a column for each of {grammar.states}."
+            )
+        if not np.isfinite(part).all():
+            node = int(np.argmin(np.isfinite(part).all(axis=1)))
+            raise InvalidSignalError(
+                f"potentials.{name} holds {part[node].tolist()} at node {node}; expected finite numbers. "
+                "Cut stretches of missing signal out before decoding."
+            )
+    bounds = sequence_bounds(len(times), lengths, shortest=2)
+    steps = np.diff(times)
+    steps[bounds[1:-1] - 1] = 1.0  # from one sequence to the next, time may do what it likes
+    if not (steps > 0).all():
+        node = int(np.argmin(steps > 0))
+        raise InvalidSignalError(
+            f"times go from {times[node]} to {times[node + 1]} s at node {node}; they must increase."
+        )
+    if allowed is None:
+        masks = np.full(len(times), 255, dtype=np.uint8)
+    else:
+        masks = np.ascontiguousarray(allowed, dtype=np.uint8)
+        if masks.shape != times.shape:
+            raise InvalidSignalError(
+                f"allowed has shape {masks.shape}; expected {times.shape}: for each node, the states of the interval "
+                "that starts there (any value at the last node of a sequence)."
+            )
+    return parts, times, bounds, masks
