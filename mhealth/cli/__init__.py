@@ -1,0 +1,25 @@
+"""The command line: a thin shell over the packages. Heavy imports wait until a command runs."""
+
+import typer
+
+from mhealth.cli import _label
+from mhealth.cli._terminal import help_of
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="mhealth",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Label wearable ECG: P, QRS and T waves, and where a signal cannot be used.\n\n"
+    "Research software, no medical device. `mhealth COMMAND --help` shows examples.",
+)
+for _command, _epilog in ((_label.label, _label.EPILOG),):
+    app.command(help=help_of(_command), epilog=_epilog)(_command)
+
+
+def main() -> None:
+    """Run the command line; the entry point `mhealth`."""
+    app()

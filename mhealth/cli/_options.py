@@ -1,0 +1,56 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = ["Channels", "Data", "Format", "Leads", "Model", "Rate", "Seed", "Units", "split_channels"]
+
+Model = Annotated[
+    str,
+    typer.Option(metavar="NAME|PATH", help="A shipped model (see `mhealth models`), or an .npz that `train` wrote."),
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME,...",
+        help="Channels by name or position from 0. (default: all that look like an ECG)",
+        show_default=False,
+    ),
+]
+Leads = Annotated[
+    Literal["fused", "independent"] | None,
+    typer.Option(
+        help="Whether simultaneous leads decide together which waves exist, or each on its own. (default: fused)",
+        show_default=False,
+    ),
+]
+Rate = Annotated[
+    float | None, typer.Option(metavar="HZ", help="Sampling rate, where the file does not tell it.", show_default=False)
+]
+Units = Annotated[
+    str | None,
+    typer.Option(metavar="UNIT", help="Unit of the samples, where the file does not tell it.", show_default=False),
+]
+Format = Annotated[
+    Literal["csv", "parquet", "wfdb"] | None,
+    typer.Option(help="Format of the results. (default: by the suffix of --out, else csv)", show_default=False),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the data set in its publisher's layout, or a folder that holds it under the data set's name.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
+
+
+def split_channels(values: Sequence[str] | None) -> tuple[str, ...]:
+    """Return channels given as ``--channels a,b --channels c`` one by one."""
+    return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())

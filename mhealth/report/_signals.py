@@ -1,0 +1,221 @@
+"""Signals with what was found in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MultipleLocator
+
+from mhealth.core import UNUSABLE, Candidates, Recording, Spans
+from mhealth.errors import InvalidParameterError
+from mhealth.report._style import GREY, INK, axes_column, colour_of, robust_limits
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_candidates", "plot_labels"]
+
+STRIP = 10.0
+"""Seconds shown by default: the length of a clinical ECG print."""
+
+
+def plot_labels(
+    recording: Recording,
+    spans: Spans,
+    *,
+    start: float = 0.0,
+    stop: float | None = None,
+    grid: bool = True,
+    origin: float = 0.0,
+) -> Figure:
+    """Draw the signals of a recording with its labelled waves in colour and unusable stretches hatched.
+
+    Parameters
+    ----------
+    recording : Recording
+        One row is drawn for each of its channels.
+    spans : Spans
+        What was found in it; channels are assigned by name, by position where names repeat.
+    start, stop : float
+        Seconds of the recording to show; by default its first ten.
+    grid : bool, default=True
+        Whether to draw the lines of ECG paper: 0.2 s, and 0.5 mV where the unit is mV.
+    origin : float, default=0.0
+        Seconds added to the time axis, for an excerpt of a longer recording.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        Save it with `save_figure`, or ``figure.savefig(...)``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `start` and `stop` are no range within the recording, or the rates differ.
+    """
+    first, last = _window(recording, spans.fs, start, stop)
+    figure, axes = axes_column(len(recording.channels))
+    spans = spans.select(_overlaps(spans, first, last))
+    seconds = np.arange(first, last) / recording.fs + origin
+    for row, ax in enumerate(axes):
+        signal = recording.signals[first:last, row]
+        _draw_signal(ax, seconds, signal, recording, row, grid=grid)
+        of_channel = spans.select(spans.channel == _position_in(spans, recording, row))
+        for code, label in enumerate(of_channel.classes):
+            _draw_label(ax, of_channel.select(of_channel.label == code), label, seconds, signal, first, origin)
+    axes[-1].set_xlim(seconds[0], seconds[-1] + 1 / recording.fs)
+    figure.align_ylabels(axes)
+    axes[-1].set_xlabel("time (s)", color=INK)
+    _legend(figure, spans.classes)
+    return figure
+
+
+def plot_candidates(
+    recording: Recording, candidates: Candidates, *, start: float = 0.0, stop: float | None = None
+) -> Figure:
+    """Draw the candidates that a segmenter proposes on the signals they were found in.
+
+    Parameters
+    ----------
+    recording : Recording
+        One row is drawn for each of its channels.
+    candidates : Candidates
+        Drawn as dots, larger where the signal turns further; colour shows the kind of turn.
+    start, stop : float
+        Seconds of the recording to show; by default its first ten.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidParameterError
+        If `start` and `stop` are no range within the recording.
+    """
+    first, last = _window(recording, recording.fs, start, stop)
+    figure, axes = axes_column(len(recording.channels))
+    seconds = np.arange(first, last) / recording.fs
+    palette = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"]
+    shown = (candidates.position >= first) & (candidates.position < last)
+    for row, ax in enumerate(axes):
+        _draw_signal(ax, seconds, recording.signals[first:last, row], recording, row, grid=False)
+        here = shown & (candidates.channel == row)
+        for kind in np.unique(candidates.kind[here]):
+            of_kind = here & (candidates.kind == kind)
+            position = candidates.position[of_kind]
+            ax.scatter(
+                position / recording.fs,
+                recording.signals[position, row],
+                s=8 + 12 * np.clip(np.log1p(np.abs(candidates.prominence[of_kind])), 0, 3),
+                color=palette[int(kind) % len(palette)],
+                edgecolors="white",
+                linewidths=0.4,
+                zorder=3,
+                label=f"kind {int(kind)}",
+            )
+        rate = np.count_nonzero(here) / ((last - first) / recording.fs)
+        ax.set_title(f"{rate:.1f} candidates a second", fontsize=8, color=GREY, loc="right")
+        if here.any():
+            ax.legend(loc="upper left", fontsize=7, frameon=False, ncols=6)
+    axes[-1].set_xlim(seconds[0], seconds[-1] + 1 / recording.fs)
+    figure.align_ylabels(axes)
+    axes[-1].set_xlabel("time (s)", color=INK)
+    return figure
+
+
+def _window(recording: Recording, fs: float, start: float, stop: float | None) -> tuple[int, int]:
+    """Return the samples to show."""
+    if fs != recording.fs:
+        raise InvalidParameterError(f"spans are at {fs:g} Hz but the recording is at {recording.fs:g} Hz.")
+    end = min(start + STRIP, recording.duration) if stop is None else min(stop, recording.duration)
+    first, last = round(start * recording.fs), round(end * recording.fs)
+    if not 0 <= first < last:
+        raise InvalidParameterError(
+            f"start={start:g} and stop={stop} must be a range within the {recording.duration:g} s of the recording."
+        )
+    return first, last
+
+
+def _overlaps(spans: Spans, first: int, last: int) -> np.ndarray:
+    """Return which spans reach into samples first to last; spans that lack an edge count by their peak."""
+    begin = np.where(spans.onset >= 0, spans.onset, spans.peak)
+    end = np.where(spans.offset >= 0, spans.offset, spans.peak + 1)
+    return (begin < last) & (end > first)
+
+
+def _position_in(spans: Spans, recording: Recording, row: int) -> int:
+    """Return the position in `spans` of a channel of the recording, −1 where it has none."""
+    name = recording.channels[row]
+    if spans.channels.count(name) == 1:
+        return spans.channels.index(name)
+    return row if row < len(spans.channels) and spans.channels[row] == name else -1
+
+
+def _draw_signal(
+    ax: Axes, seconds: np.ndarray, signal: np.ndarray, recording: Recording, row: int, *, grid: bool
+) -> None:
+    """Draw one channel, its name and unit."""
+    unit = recording.units[row]
+    ax.plot(seconds, signal, color=INK, linewidth=0.8, zorder=2)
+    ax.set_ylim(robust_limits(signal))
+    ax.set_ylabel(
+        f"{recording.keys[row]}\n({unit})" if unit else recording.keys[row], rotation=0, ha="right", va="center"
+    )
+    ax.yaxis.label.set_color(INK)
+    if grid and seconds[-1] - seconds[0] <= 2 * STRIP:
+        ax.xaxis.set_minor_locator(MultipleLocator(0.2))
+        ax.xaxis.set_major_locator(MultipleLocator(1.0))
+        low, high = ax.get_ylim()
+        if unit.lower() == "mv" and high - low < 12:
+            ax.yaxis.set_minor_locator(MultipleLocator(0.5))
+        ax.grid(which="both", color="#f2d5d0", linewidth=0.5, zorder=0)
+        ax.tick_params(which="minor", length=0)
+    ax.set_axisbelow(True)
+
+
+def _draw_label(
+    ax: Axes, spans: Spans, label: str, seconds: np.ndarray, signal: np.ndarray, first: int, origin: float
+) -> None:
+    """Draw the spans of one label over a signal that starts at sample `first`."""
+    if not len(spans):
+        return
+    begin, end = (np.where(p >= 0, p, spans.peak) for p in (spans.onset, spans.offset))
+    ranges = [
+        (float(a) / spans.fs + origin, max(float(b - a), 1.0) / spans.fs) for a, b in zip(begin, end, strict=True)
+    ]
+    low, high = ax.get_ylim()
+    if label == UNUSABLE:
+        ax.broken_barh(
+            ranges,
+            (low, high - low),
+            facecolor="#e6e6e6",
+            edgecolor=GREY,
+            hatch="///",
+            linewidth=0,
+            alpha=0.8,
+            zorder=1,
+        )
+        return
+    colour = colour_of(label)
+    ax.broken_barh(ranges, (low, high - low), facecolor=colour, alpha=0.14, linewidth=0, zorder=1)
+    inside = np.full(len(signal), np.nan, dtype=signal.dtype)
+    for a, b in zip(np.maximum(begin - first, 0), end - first, strict=True):
+        inside[a : max(b, a) + 1] = signal[a : max(b, a) + 1]  # one sample more, so that waves that touch join up
+    ax.plot(seconds, inside, color=colour, linewidth=1.8, solid_capstyle="round", zorder=3)
+
+
+def _legend(figure: Figure, classes: tuple[str, ...]) -> None:
+    """Name the colours above the figure."""
+    handles = [
+        Patch(facecolor="#e6e6e6", edgecolor=GREY, hatch="///", label=label)
+        if label == UNUSABLE
+        else Line2D([], [], color=colour_of(label), linewidth=4, label=label)
+        for label in classes
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False, fontsize=9)
