@@ -45,3 +45,34 @@ def naive_sums(marks, found, stretches, *, tolerance_ms, fs):
 def naive_f1(hits, missed, false):
     """F1 in per cent, NaN where nothing was marked or found."""
     return 200 * hits / (2 * hits + missed + false) if hits + missed + false else math.nan
+
+
+def naive_beats(waves, *, longest_pr, longest_qt):
+    """Associate the waves of one channel with its beats.
+
+    `waves` are (label, begin, end) in samples in order of `begin`, the bounds in samples too. Returns for every QRS
+    the indices of QRS, P and T (None where it has none) and whether the channel was usable since the QRS before it.
+    """
+
+    def usable(start, stop):
+        return not any(label == "unusable" and begin < stop and end > start for label, begin, end in waves)
+
+    order = [k for k, wave in enumerate(waves) if wave[0] == "QRS"]
+    beats = []
+    for number, k in enumerate(order):
+        _, begin, end = waves[k]
+        previous_end = waves[order[number - 1]][2] if number else -math.inf
+        next_begin = waves[order[number + 1]][1] if number + 1 < len(order) else math.inf
+        before = [j for j, (label, _, last) in enumerate(waves) if label == "P" and last <= begin]
+        p = max(before, key=lambda j: (waves[j][2], j), default=None)
+        if p is not None:
+            _, first, last = waves[p]
+            if first < previous_end or begin - first > longest_pr or not usable(last, begin):
+                p = None
+        t = next((j for j, (label, first, _) in enumerate(waves) if label == "T" and first >= end), None)
+        if t is not None:
+            _, first, last = waves[t]
+            if first >= next_begin or last - begin > longest_qt or not usable(end, first):
+                t = None
+        beats.append((k, p, t, number > 0 and usable(previous_end, begin)))
+    return beats
