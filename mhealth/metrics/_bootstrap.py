@@ -113,5 +113,5 @@ def bootstrap_difference(
         return BootstrapDifference(observed, float("nan"), float("nan"), float("nan"))
     low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
     rarer = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    p = min(1.0, 2 * (rarer + 1) / (len(differences) + 1))
+    p = min(1.0, float(2 * (rarer + 1) / (len(differences) + 1)))
     return BootstrapDifference(observed, float(low), float(high), p)
