@@ -84,4 +84,4 @@ def beat_annotation(path: Path, recording: Recording) -> Annotation:
         channels=recording.channels,
         classes=WAVE_CLASSES,
     )
-    return Annotation(spans=spans, annotated=np.empty((0, 3)))
+    return Annotation(spans=spans, annotated=np.empty((0, 3), dtype=np.int64))

@@ -42,7 +42,7 @@ class Nstdb(PhysioNetDataset):
         if name not in NOISE:
             return beat_annotation(self.path(name), recording)
         none = Spans.empty(fs=recording.fs, channels=recording.channels, classes=WAVE_CLASSES)
-        return Annotation(spans=none, annotated=np.empty((0, 3)))
+        return Annotation(spans=none, annotated=np.empty((0, 3), dtype=np.int64))
 
     def subject(self, name: str) -> str:
         """Return the MIT-BIH subject whose ECG this is, or the noise."""

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mhealth.core import Spans
-from mhealth.errors import RecordingFileError
-from mhealth.io._wfdb_package import wfdb_package
+from mhealth.core import UNUSABLE, Spans
+from mhealth.errors import AnnotationError
+from mhealth.io._annotation_file import encode_annotation, read_annotation
 
-__all__ = ["BEAT_SYMBOLS", "WAVE_CLASSES", "read_annotation", "read_bracket_annotation"]
+__all__ = ["BEAT_SYMBOLS", "UNREADABLE", "WAVE_CLASSES", "encode_brackets", "read_bracket_annotation"]
 
 WAVE_CLASSES = ("P", "QRS", "T")
 """Labels that expert marks carry."""
@@ -20,44 +19,11 @@ WAVE_CLASSES = ("P", "QRS", "T")
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
 """WFDB annotation codes that mark a beat (a QRS complex)."""
 
+UNREADABLE = -1
+"""Subtype of the mark ``~`` (change in signal quality) where the signal becomes unreadable; 0: it is clean again."""
+
+_SYMBOL_OF_LABEL = {"P": "p", "QRS": "N", "T": "t"}
 _LABEL_OF_SYMBOL = {"p": 0, "t": 2} | dict.fromkeys(BEAT_SYMBOLS, 1)
-
-
-def read_annotation(path: Path | str, extension: str) -> tuple[NDArray[np.int64], list[str]]:
-    """Read a WFDB annotation file.
-
-    Parameters
-    ----------
-    path : path-like
-        The record, without suffix.
-    extension : str
-        Suffix of the annotation file, without dot.
-
-    Returns
-    -------
-    samples : ndarray of int64, shape (n_marks,)
-        Where the marks are.
-    symbols : list of str
-        Their codes.
-
-    Raises
-    ------
-    RecordingFileError
-        If the file is missing or malformed.
-    """
-    wfdb = wfdb_package()
-    file = Path(f"{path}.{extension}")
-    if not file.is_file():
-        raise RecordingFileError(f"{file} does not exist. Check the record's path and the extension {extension!r}.")
-    try:
-        # asking for the stored codes, not for their symbols, spares twenty pandas calls a file
-        annotation = wfdb.rdann(str(path), extension, return_label_elements=["label_store"])
-    except Exception as error:  # wfdb raises whatever its parsing meets
-        raise RecordingFileError(
-            f"{file} is no readable WFDB annotation ({type(error).__name__}: {error}). Fetch it again."
-        ) from error
-    symbol_of = {label.label_store: label.symbol for label in wfdb.io.annotation.ann_labels}
-    return annotation.sample.astype(np.int64), [symbol_of.get(code, "") for code in annotation.label_store]
 
 
 def read_bracket_annotation(
@@ -118,3 +84,38 @@ def _waves(samples: Sequence[int], symbols: Sequence[str]) -> list[tuple[int, in
         for (peak, symbol), (left, opening), (right, closing) in zip(marks, before, after, strict=True)
         if symbol in _LABEL_OF_SYMBOL
     ]
+
+
+def encode_brackets(spans: Spans) -> bytes:
+    """Return a WFDB annotation file of the spans of one channel.
+
+    Waves become ``(``, the symbol of the wave at its peak, ``)``; points that are −1 are left out. An unusable stretch
+    becomes ``~`` with subtype −1 (unreadable) at its onset and ``~`` with subtype 0 (clean) at its offset.
+
+    Raises
+    ------
+    AnnotationError
+        If a label has no WFDB symbol, a wave has no peak, or spans overlap: brackets cannot tell that.
+    """
+    marks: list[tuple[int, str, int]] = []
+    for onset, peak, offset, code in zip(
+        spans.onset.tolist(), spans.peak.tolist(), spans.offset.tolist(), spans.label.tolist(), strict=True
+    ):
+        label = spans.classes[code]
+        if label == UNUSABLE:
+            points = [(onset, "~", UNREADABLE), (offset, "~", 0)]
+        elif label in _SYMBOL_OF_LABEL and peak >= 0:
+            points = [(onset, "(", 0), (peak, _SYMBOL_OF_LABEL[label], 0), (offset, ")", 0)]
+        else:
+            raise AnnotationError(
+                f"{label!r} at sample {max(onset, peak)} cannot be written as WFDB annotation, which holds P, QRS "
+                "and T waves with a peak, and unusable stretches. Write CSV or Parquet instead."
+            )
+        known = [point for point in points if point[0] >= 0]
+        if marks and known[0][0] < marks[-1][0]:
+            raise AnnotationError(
+                f"{label!r} at sample {known[0][0]} begins before the span before it ends (sample {marks[-1][0]}); "
+                "WFDB brackets cannot overlap within a channel. Write CSV or Parquet instead."
+            )
+        marks += known
+    return encode_annotation(marks)

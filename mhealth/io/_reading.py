@@ -12,7 +12,10 @@ import numpy as np
 
 from mhealth.core import Gap, Recording
 from mhealth.errors import InvalidParameterError, RecordingFileError
+from mhealth.io._edf import EdfSource
 from mhealth.io._info import Block, RecordingInfo, Source, pick_columns, with_rate, with_units
+from mhealth.io._pieces import join_gaps
+from mhealth.io._table import CsvTable, ParquetTable, TableSource
 from mhealth.io._wfdb import WfdbSource
 
 __all__ = ["blocks", "open_recording", "read_recording"]
@@ -106,7 +109,7 @@ def read_recording(
         channels=head.channels,
         units=head.units,
         start=head.start,
-        gaps=_joined(gaps),
+        gaps=join_gaps(gaps),
         name=head.name,
     )
 
@@ -204,15 +207,16 @@ def _open(
 
 def _source(path: Path, fs: float | None) -> Source:
     """Open the file with the reader of its format."""
-    return WfdbSource(path)
-
-
-def _joined(gaps: list[Gap]) -> tuple[Gap, ...]:
-    """Join gaps that touch, as pieces cut them."""
-    joined: list[Gap] = []
-    for gap in gaps:
-        if joined and joined[-1].stop == gap.start:
-            joined[-1] = Gap(joined[-1].start, gap.stop)
-        else:
-            joined.append(gap)
-    return tuple(joined)
+    name = path.name.lower()
+    if name.endswith((".hea", ".dat")) or path.with_name(path.name + ".hea").is_file():
+        return WfdbSource(path)
+    if not name.endswith((".edf", ".csv", ".csv.gz", ".parquet")):
+        known = "WFDB (a .hea header), EDF or EDF+ (.edf), CSV (.csv, .csv.gz) and Parquet (.parquet)"
+        if path.is_file():
+            raise RecordingFileError(f"{path} has none of the formats that can be read: {known}.")
+        raise RecordingFileError(f"{path} does not exist, nor does the WFDB header {path.name}.hea. Formats: {known}.")
+    if not path.is_file():
+        raise RecordingFileError(f"{path} does not exist. Check the path.")
+    if name.endswith(".edf"):
+        return EdfSource(path)
+    return TableSource(ParquetTable(path) if name.endswith(".parquet") else CsvTable(path), fs=fs)

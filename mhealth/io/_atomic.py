@@ -1,0 +1,41 @@
+"""Files that appear under their name only when they are complete."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mhealth.errors import MHealthError, UnwritableOutputError
+
+__all__ = ["replacing", "unwritable"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder, which takes the place of `path` when the block ends well.
+
+    After any error, KeyboardInterrupt included, nothing is left of it and a file that was there before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def unwritable(path: Path) -> Iterator[None]:
+    """Tell what the operating system objects to as `UnwritableOutputError` about `path`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, MHealthError):
+            raise
+        raise UnwritableOutputError(
+            f"{path} cannot be written: {error.strerror or error}. "
+            "Choose a file in a folder that exists and that you may write to."
+        ) from error
