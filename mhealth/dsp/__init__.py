@@ -1,5 +1,14 @@
-"""Causal filters of one lead, with state and a known delay: resampling."""
+"""Causal filters of one lead, with state and a known delay: resampling, signal quality."""
 
+from mhealth.dsp._quality import QualityStream, Reason, SignalQuality, UnusableSpans, unusable_spans
 from mhealth.dsp._resample import Resampler, ResampleStream
 
-__all__ = ["ResampleStream", "Resampler"]
+__all__ = [
+    "QualityStream",
+    "Reason",
+    "ResampleStream",
+    "Resampler",
+    "SignalQuality",
+    "UnusableSpans",
+    "unusable_spans",
+]
