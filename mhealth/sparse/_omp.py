@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,14 +118,7 @@ def omp(windows: ArrayLike, dictionary: Dictionary, *, n_nonzero: int) -> Sparse
     from mhealth._kernels._omp import batch_omp
 
     n_atoms = dictionary.n_atoms
-    try:
-        n_chosen = operator.index(n_nonzero)
-    except TypeError:
-        n_chosen = 0
-    if not 1 <= n_chosen <= n_atoms:
-        raise InvalidParameterError(
-            f"n_nonzero={n_nonzero!r} must be an integer from 1 to {n_atoms}, the atoms of the dictionary."
-        )
+    n_chosen = check_n_nonzero(n_nonzero, n_atoms=n_atoms)
     points = as_windows(windows, atom_length=dictionary.atom_length)
     support = np.empty((len(points), n_chosen), dtype=np.int16)
     coefficient = np.empty((len(points), n_chosen), dtype=np.float32)
@@ -135,6 +128,21 @@ def omp(windows: ArrayLike, dictionary: Dictionary, *, n_nonzero: int) -> Sparse
         np.empty((n_chosen, n_chosen), dtype=np.float32), np.empty(n_chosen, dtype=np.float32),
     )  # fmt: skip
     return SparseCodes(support=support, coefficient=coefficient, n_atoms=n_atoms)
+
+
+def check_n_nonzero(n_nonzero: int, *, n_atoms: int) -> int:
+    """Return the number of atoms a window may take.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is no integer from 1 to `n_atoms`.
+    """
+    if not isinstance(n_nonzero, numbers.Integral) or not 1 <= n_nonzero <= n_atoms:
+        raise InvalidParameterError(
+            f"n_nonzero={n_nonzero!r} must be an integer from 1 to {n_atoms}, the atoms of the dictionary."
+        )
+    return int(n_nonzero)
 
 
 def as_windows(windows: ArrayLike, *, atom_length: int | None = None) -> NDArray[np.float32]:
