@@ -38,9 +38,9 @@ def _step(s, flags):
 @njit(cache=True, nogil=True)
 def _end_run(s):
     """Remember how long the signal has stood still, unless it was found to be flat."""
-    if not s.flat:
+    if not s.is_flat:
         s.longest = max(s.longest, s.run)
-    s.flat = 0
+    s.is_flat = 0
     s.run = 0
 
 
@@ -51,10 +51,10 @@ def _note_run(s):
     Between the waves of a coarsely quantised ECG the value may stand still for half a second, but not for twice as long
     as it did between the waves before.
     """
-    if not s.flat and s.run > max(s.look, 2 * max(s.longest, s.longest_before)):
-        s.flat = 1
+    if not s.is_flat and s.run > max(s.look, 2 * max(s.longest, s.longest_before)):
+        s.is_flat = 1
         s.constant_code = _SATURATED if s.at_extreme else _FLAT
-    if s.flat:
+    if s.is_flat:
         s.constant_until = s.position + 1
 
 
@@ -147,11 +147,11 @@ def decide(samples, s, flags, sections, memory, energy, floors, peaks, codes):
             if value != s.last:
                 _end_run(s)
             s.run += 1
-            if not s.flat and _on_rail(s, value) and s.position >= s.range_known:
+            if not s.is_flat and _on_rail(s, value) and s.position >= s.range_known:
                 flag = _RAIL
             _note_run(s)
         s.last = value
-        if flag == _MISSING or s.flat:
+        if flag == _MISSING or s.is_flat:
             s.skip = 1
             s.restart = 1
 
