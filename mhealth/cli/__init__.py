@@ -2,7 +2,7 @@
 
 import typer
 
-from mhealth.cli import _label
+from mhealth.cli import _demo, _evaluate, _intervals, _label, _models, _train
 from mhealth.cli._terminal import help_of
 
 __all__ = ["app", "main"]
@@ -16,7 +16,14 @@ app = typer.Typer(
     help="Label wearable ECG: P, QRS and T waves, and where a signal cannot be used.\n\n"
     "Research software, no medical device. `mhealth COMMAND --help` shows examples.",
 )
-for _command, _epilog in ((_label.label, _label.EPILOG),):
+for _command, _epilog in (
+    (_label.label, _label.EPILOG),
+    (_intervals.intervals, _intervals.EPILOG),
+    (_train.train, _train.EPILOG),
+    (_evaluate.evaluate, _evaluate.EPILOG),
+    (_models.models, _models.EPILOG),
+    (_demo.demo, _demo.EPILOG),
+):
     app.command(help=help_of(_command), epilog=_epilog)(_command)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
+import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +32,7 @@ from mhealth.cli._terminal import (
     print_table,
     reports_errors,
 )
-from mhealth.errors import InvalidParameterError
+from mhealth.errors import InvalidParameterError, UnwritableOutputError
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -40,6 +44,9 @@ __all__ = ["EPILOG", "Outcome", "label", "perform", "plan"]
 
 SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "wfdb": ".waves"}
 """Of files that are named after their record."""
+
+RECORDINGS = (".csv.gz", ".hea", ".dat", ".edf", ".csv", ".parquet")
+"""Suffixes of recordings, which the name of a record lacks."""
 
 ROWS_SHOWN = 40
 """Of the table on a terminal; files and pipes get all."""
@@ -121,11 +128,12 @@ def label(
     planned = plan(records, common, out=out, report=report)
     if resume and out is None:
         raise InvalidParameterError("--resume skips files that are there already; say where with --out.")
-    todo = [job for job in planned if not (resume and job.out is not None and job.out.exists())]
+    todo = [job for job in planned if not (resume and _is_done(job))]
     if len(todo) < len(planned):
         terminal.say(f"{len(planned) - len(todo)} of {len(planned)} records are there already.")
     if not todo:
         return
+    _make_folders(todo)
     load_labeler(model, leads)  # a model that cannot be loaded is one error, not one for each record
     announce_compilation(terminal)
 
@@ -187,7 +195,7 @@ def plan(records: Sequence[str], common: Job, *, out: Path | None, report: Path 
 def record_name(record: str) -> str:
     """Return the name of a record, by which its result files are named."""
     name = Path(record).name
-    for suffix in (".csv.gz", ".hea", ".dat", ".edf", ".bdf", ".csv", ".parquet"):
+    for suffix in RECORDINGS:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
@@ -200,6 +208,27 @@ def _file(target: Path | None, name: str, *, several: bool) -> Path | None:
     if several and target.is_file():
         raise InvalidParameterError(f"{target} is a file, but several records need a folder.")
     return target / name if several or target.is_dir() or not target.suffix else target
+
+
+def _is_done(job: Job) -> bool:
+    """Return whether a job has its result; files appear only when they are complete."""
+    if job.out is None:
+        return False
+    if job.format != "wfdb":
+        return job.out.exists()
+    beside = job.out.parent.glob(f"{glob.escape(job.out.stem)}.*")  # an annotation file for each channel
+    return any(path.suffix.lower() not in RECORDINGS for path in beside)
+
+
+def _make_folders(jobs: Sequence[Job]) -> None:
+    """Make the folders that results go to, so that one that cannot be made is one error."""
+    for folder in {path.parent for job in jobs for path in (job.out, job.report) if path is not None}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnwritableOutputError(
+                f"The folder {folder} cannot be made: {error.strerror or error}. Choose another --out."
+            ) from error
 
 
 def perform(job: Job, on_block: Callable[[float, float | None], None] = lambda done, total: None) -> Outcome:
@@ -234,8 +263,7 @@ def perform(job: Job, on_block: Callable[[float, float | None], None] = lambda d
                 counts.update(spans.classes[code] for code in spans.label)
                 if job.report is not None:
                     kept.append(spans)
-        if job.report is not None:
-            _write_report(job, selection, kept, seconds)
+        _write_report(job, selection, kept, seconds)
     except BrokenPipeError:  # nobody reads on; no fault of the record
         raise
     except Exception as error:
@@ -243,29 +271,16 @@ def perform(job: Job, on_block: Callable[[float, float | None], None] = lambda d
     return Outcome(job, counts, seconds)
 
 
-class _Printed:
-    """Spans on stdout: CSV as they come if piped or asked for, else a table at the end."""
+class _Table:
+    """Spans as a table on the terminal, once all are there."""
 
-    def __init__(self, *, as_csv: bool) -> None:
-        self._as_csv = as_csv
+    def __init__(self) -> None:
         self._parts: list[Spans] = []
-        self._is_first = True
-
-    def __enter__(self) -> _Printed:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and not self._as_csv:
-            self._print_table()
 
     def write(self, spans: Spans) -> None:
-        if not self._as_csv:
-            self._parts.append(spans)
-            return
-        spans.to_frame().to_csv(sys.stdout, header=self._is_first, index=False)
-        self._is_first = False
+        self._parts.append(spans)
 
-    def _print_table(self) -> None:
+    def print(self) -> None:
         from mhealth.core import Spans
 
         frame = Spans.concat(self._parts).to_frame()
@@ -274,28 +289,38 @@ class _Printed:
         print_table("", list(frame.columns), frame.head(ROWS_SHOWN).values.tolist(), note=note)
 
 
-def _sink(job: Job) -> _Printed | SpanWriter:
-    """Return where the spans of a job go."""
-    if job.out is None:
-        return _Printed(as_csv=job.format == "csv" or not sys.stdout.isatty())
+@contextmanager
+def _sink(job: Job) -> Iterator[_Table | SpanWriter]:
+    """Give what takes the spans of a job: its file, or stdout, as CSV if that is piped or asked for."""
     from mhealth.io import SpanWriter
 
-    return SpanWriter(job.out, format=job.format)
+    if job.out is not None:
+        with SpanWriter(job.out, format=job.format) as writer:
+            yield writer
+    elif job.format == "csv" or not sys.stdout.isatty():
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / "labels.csv"  # so that an error leaves no half table on stdout either
+            with SpanWriter(whole) as writer:
+                yield writer
+            with whole.open(encoding="utf-8") as file:
+                shutil.copyfileobj(file, sys.stdout)
+            sys.stdout.flush()
+    else:
+        table = _Table()
+        yield table
+        table.print()
 
 
 def _write_report(job: Job, selection: Selection, parts: list[Spans], seconds: float) -> None:
+    if job.report is None:
+        return
     from mhealth.core import Spans
+    from mhealth.intervals import ecg_intervals
     from mhealth.report import html_report
 
-    html_report(
-        selection,
-        Spans.concat(parts),
-        job.report,
-        title=selection.name,
-        model=job.model,
-        start=job.start,
-        stop=job.start + seconds,
-    )
+    spans = Spans.concat(parts)
+    stop = job.start + seconds
+    html_report(selection, spans, ecg_intervals(spans), job.report, model=job.model, start=job.start, stop=stop)
 
 
 def _run(jobs: Sequence[Job], n_workers: int, terminal: Terminal) -> Iterator[Outcome]:

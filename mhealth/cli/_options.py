@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["Channels", "Data", "Format", "Leads", "Model", "Rate", "Seed", "Units", "split_channels"]
+__all__ = ["Channels", "Data", "Format", "Leads", "Model", "Rate", "Records", "Seed", "Units", "split_channels"]
 
 Model = Annotated[
     str,
@@ -47,6 +47,10 @@ Data = Annotated[
         help="Folder of the data set in its publisher's layout, or a folder that holds it under the data set's name.",
         show_default=False,
     ),
+]
+Records = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Text file that names the records to use, one a line.", show_default=False),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
 

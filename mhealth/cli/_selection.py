@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mhealth.errors import InvalidSignalError
 
@@ -27,7 +27,7 @@ class Job:
 
     record: str
     out: Path | None = None
-    format: str | None = None
+    format: Literal["csv", "parquet", "wfdb"] | None = None
     report: Path | None = None
     model: str = "ecg"
     leads: str | None = None
@@ -70,6 +70,11 @@ class Selection:
         return self.info.fs
 
     @property
+    def duration(self) -> float | None:
+        """Length of the file in seconds, None where only reading it would tell."""
+        return self.info.duration
+
+    @property
     def first(self) -> int:
         """First sample to label."""
         return round(self.job.start * self.fs)
@@ -77,7 +82,7 @@ class Selection:
     @property
     def seconds(self) -> float | None:
         """How much there is to label, None where only reading the file would tell."""
-        end = self.info.duration
+        end = self.duration
         if end is None:
             return None
         return (end if self.job.stop is None else min(end, self.job.stop)) - self.job.start

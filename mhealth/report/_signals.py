@@ -30,7 +30,7 @@ def plot_labels(
     start: float = 0.0,
     stop: float | None = None,
     grid: bool = True,
-    origin: float = 0.0,
+    first_sample: int = 0,
 ) -> Figure:
     """Draw the signals of a recording with its labelled waves in colour and unusable stretches hatched.
 
@@ -44,8 +44,8 @@ def plot_labels(
         Seconds of the recording to show; by default its first ten.
     grid : bool, default=True
         Whether to draw the lines of ECG paper: 0.2 s, and 0.5 mV where the unit is mV.
-    origin : float, default=0.0
-        Seconds added to the time axis, for an excerpt of a longer recording.
+    first_sample : int, default=0
+        Where `recording` starts, if it is an excerpt of the recording whose samples `spans` counts.
 
     Returns
     -------
@@ -59,14 +59,15 @@ def plot_labels(
     """
     first, last = _window(recording, spans.fs, start, stop)
     figure, axes = axes_column(len(recording.channels))
-    spans = spans.select(_overlaps(spans, first, last))
-    seconds = np.arange(first, last) / recording.fs + origin
+    begin = first + first_sample
+    spans = spans.select(_overlaps(spans, begin, last + first_sample))
+    seconds = np.arange(begin, last + first_sample) / recording.fs
     for row, ax in enumerate(axes):
         signal = recording.signals[first:last, row]
         _draw_signal(ax, seconds, signal, recording, row, grid=grid)
         of_channel = spans.select(spans.channel == _position_in(spans, recording, row))
         for code, label in enumerate(of_channel.classes):
-            _draw_label(ax, of_channel.select(of_channel.label == code), label, seconds, signal, first, origin)
+            _draw_label(ax, of_channel.select(of_channel.label == code), label, seconds, signal, begin)
     axes[-1].set_xlim(seconds[0], seconds[-1] + 1 / recording.fs)
     figure.align_ylabels(axes)
     axes[-1].set_xlabel("time (s)", color=INK)
@@ -178,16 +179,12 @@ def _draw_signal(
     ax.set_axisbelow(True)
 
 
-def _draw_label(
-    ax: Axes, spans: Spans, label: str, seconds: np.ndarray, signal: np.ndarray, first: int, origin: float
-) -> None:
+def _draw_label(ax: Axes, spans: Spans, label: str, seconds: np.ndarray, signal: np.ndarray, first: int) -> None:
     """Draw the spans of one label over a signal that starts at sample `first`."""
     if not len(spans):
         return
     begin, end = (np.where(p >= 0, p, spans.peak) for p in (spans.onset, spans.offset))
-    ranges = [
-        (float(a) / spans.fs + origin, max(float(b - a), 1.0) / spans.fs) for a, b in zip(begin, end, strict=True)
-    ]
+    ranges = [(float(a) / spans.fs, max(float(b - a), 1.0) / spans.fs) for a, b in zip(begin, end, strict=True)]
     low, high = ax.get_ylim()
     if label == UNUSABLE:
         ax.broken_barh(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +95,7 @@ def save_figure(figure: Figure, path: Path | str, *, dpi: int = DPI) -> None:
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:
-    """Write a file so that it is never seen half-written.
+    """Write a file, and its folder, so that it is never seen half-written.
 
     Raises
     ------
@@ -104,28 +103,18 @@ def write_atomically(path: Path | str, content: bytes) -> None:
         If the file cannot be written.
     """
     path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UnwritableOutputError(
-            f"{path} cannot be written ({error.strerror or error}). Choose another path."
+            f"{path} cannot be written: {error.strerror or error}. Choose a file that you may write to."
         ) from error
-
-
-def _umask() -> int:
-    """Return the process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def robust_limits(values: np.ndarray, *, margin: float = 0.12) -> tuple[float, float]:

@@ -1,0 +1,112 @@
+"""`mhealth demo`: from a signal to a table, a plot and a report in one step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from mhealth.cli._options import Channels, Model, Rate, Units, split_channels
+from mhealth.cli._selection import Job, label_blocks, load_labeler, select
+from mhealth.cli._terminal import (
+    Bar,
+    Debug,
+    Quiet,
+    Terminal,
+    announce_compilation,
+    examples,
+    print_table,
+    reports_errors,
+)
+from mhealth.core import UNUSABLE, Spans
+
+if TYPE_CHECKING:
+    from mhealth.intervals import Intervals
+
+__all__ = ["EPILOG", "demo"]
+
+EPILOG = examples(
+    ("mhealth demo", "a synthetic ECG with noise, a dropout and an ectopic beat"),
+    ("mhealth demo --record 100 --out results/", "your own recording"),
+)
+
+SHOWN = 20.0
+"""Seconds in the plot: as much as can be read on one page."""
+
+MEASURES = {
+    "heart_rate_bpm": "rate (1/min)",
+    "pr_ms": "PR (ms)",
+    "qrs_ms": "QRS (ms)",
+    "qt_ms": "QT (ms)",
+    "qtc_fridericia_ms": "QTcF (ms)",
+}
+
+
+@reports_errors
+def demo(
+    record: Annotated[
+        str | None,
+        typer.Option(metavar="RECORD", help="Your own recording instead of a synthetic one.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for plot and report.")] = Path("demo"),
+    model: Model = "ecg",
+    channels: Channels = None,
+    fs: Rate = None,
+    units: Units = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Label a synthetic ECG, or your own, and show what is found.
+
+    Prints a table of waves and intervals, and writes ecg.png and report.html.
+    """
+    from mhealth.intervals import ecg_intervals
+    from mhealth.report import html_report, plot_labels, save_figure
+
+    terminal = Terminal(quiet=quiet)
+    announce_compilation(terminal)
+    labeler = load_labeler(model, None)
+    if record is None:
+        from mhealth.simulate import demo_recording
+
+        recording, _ = demo_recording()
+        spans = labeler.label(recording)
+        seconds = recording.duration
+        title = "Synthetic ECG"
+    else:
+        recording = select(Job(record=record, channels=split_channels(channels) or None, fs=fs, units=units))
+        done = 0.0
+        with Bar(terminal, unit="s") as bar:
+
+            def show(now: float, total: float | None) -> None:
+                nonlocal done
+                done = now
+                bar.update(f"labeling {recording.name}", now, total)
+
+            spans = Spans.concat(label_blocks(recording, labeler, show))
+        seconds = done
+        title = recording.name
+
+    intervals = ecg_intervals(spans)
+    excerpt = recording.slice(0, round(min(SHOWN, seconds) * recording.fs))
+    save_figure(plot_labels(excerpt, spans, stop=excerpt.duration), out / "ecg.png")
+    html_report(recording, spans, intervals, out / "report.html", title=title, model=model, stop=seconds)
+    _print_summary(title, spans, intervals, seconds)
+    terminal.say(f"Plot: {out / 'ecg.png'}   Report: {out / 'report.html'} (open it in a browser)")
+
+
+def _print_summary(title: str, spans: Spans, intervals: Intervals, seconds: float) -> None:
+    """Print a row for each channel: waves, unusable time, typical intervals."""
+    waves = [label for label in spans.classes if label != UNUSABLE]
+    rows = []
+    for code, channel in enumerate(spans.channels):
+        of_channel = spans.select(spans.channel == code)
+        lost = of_channel.of(label=UNUSABLE)
+        counts = [len(of_channel.of(label=label)) for label in waves]
+        measured = [getattr(intervals, name)[intervals.channel == code] for name in MEASURES]
+        typical = [f"{np.nanmedian(values):.0f}" if np.isfinite(values).any() else "–" for values in measured]
+        rows.append([channel, *counts, f"{(lost.offset - lost.onset).sum() / spans.fs:.1f} s", *typical])
+    note = "Medians over beats. Research software, no medical device."
+    print_table(f"{title}, {seconds:.0f} s", ["channel", *waves, UNUSABLE, *MEASURES.values()], rows, note=note)

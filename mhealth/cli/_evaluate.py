@@ -1,0 +1,375 @@
+"""`mhealth evaluate`: how well labels agree with experts, on records that were not trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from mhealth.cli._options import Channels, Data, Records, Seed, split_channels
+from mhealth.cli._selection import load_labeler
+from mhealth.cli._terminal import (
+    Bar,
+    Debug,
+    Quiet,
+    Terminal,
+    announce_compilation,
+    examples,
+    print_table,
+    reports_errors,
+)
+from mhealth.cli._training import Case, fit, load_cases
+from mhealth.core import Annotation, Recording, Spans
+from mhealth.errors import InvalidParameterError, UnwritableOutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mhealth.cli._datasets import Dataset
+    from mhealth.labeling import EcgLabeler
+    from mhealth.metrics import DelineationScore, Reliability
+
+__all__ = ["EPILOG", "Figures", "evaluate", "figures_of"]
+
+EPILOG = examples(
+    ("mhealth evaluate ludb --data /data/ludb --out results/", "5 folds by subject, leads alone and fused"),
+    ("mhealth evaluate qtdb --data /data/qtdb --model my.npz --out results/", "a model, on all records"),
+    ("mhealth evaluate my_records/ --folds 10 --leads fused --out results/", "your own recordings and marks"),
+)
+
+TOLERANCES: tuple[Literal["150ms", "tight"], ...] = ("150ms", "tight")
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """Scores of one way of labeling.
+
+    Parameters
+    ----------
+    summary : dict of str to float
+        Under the names that result tables use, such as ``"all leads.150ms.macro"``.
+    tables : dict of str to DataFrame
+        By the name of the file that each goes to.
+    reliability : dict of str to Reliability
+        Calibration by label.
+    """
+
+    summary: dict[str, float]
+    tables: dict[str, pd.DataFrame]
+    reliability: dict[str, Reliability]
+
+
+@reports_errors
+def evaluate(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Registered data set (ludb, qtdb, ...), or a folder.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for predictions, tables and plots.")],
+    data: Data = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="Evaluate this model instead of cross-validating.", show_default=False),
+    ] = None,
+    folds: Annotated[int, typer.Option(metavar="N", help="Folds of the cross-validation.", min=2)] = 5,
+    leads: Annotated[
+        Literal["fused", "independent", "both"],
+        typer.Option(help="Whether leads decide together which waves exist, or each on its own."),
+    ] = "both",
+    channels: Channels = None,
+    records: Records = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare labels with those of experts.
+
+    Without --model, a labeler is trained and tested by cross-validation: folds are split by subject and hold the
+    same share of each group of records (such as rhythms). With --model, that model is tested on all records; leave
+    out those that it was trained on.
+
+    Points are matched one-to-one, nearest first, within 150 ms (ANSI/AAMI EC57), and once more within tight
+    windows: P 50, QRS 40, T onset and peak 50, T offset 100 ms. False positives count where the expert marked every
+    wave.
+
+    DIR gets, for fused and independent leads: predictions/RECORD.csv, tables of scores, and a plot of the calibration;
+    figures.json holds all figures.
+    """
+    terminal = Terminal(quiet=quiet)
+    _make_folder(out)
+    source, cases = load_cases(dataset, data, records, terminal)
+    announce_compilation(terminal)
+    variants: tuple[str, ...] = ("independent", "fused") if leads == "both" else (leads,)
+    if model is not None:
+        found = _label_all(load_labeler(model, None), cases, variants, terminal)
+    else:
+        found = _cross_validate(cases, folds, variants, seed, out, terminal)
+
+    wanted = split_channels(channels) or None
+    summary = {}
+    for variant in variants:
+        predictions = [found[variant, case.name] for case in cases]
+        _write_predictions(cases, predictions, out / variant / "predictions")
+        figures = figures_of(source, cases, predictions, wanted)
+        _write_figures(figures, out / variant)
+        _print_figures(figures, f"{dataset}, {len(cases)} records, leads {variant}")
+        summary[variant] = figures.summary
+    (out / "figures.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    terminal.say(f"predictions, tables and plots -> {out}")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnwritableOutputError(
+            f"{folder} cannot be made: {error.strerror or error}. Choose another --out."
+        ) from error
+
+
+def _cross_validate(
+    cases: Sequence[Case], n_folds: int, variants: Sequence[str], seed: int, out: Path, terminal: Terminal
+) -> dict[tuple[str, str], Spans]:
+    """Return the spans of every record by a labeler that was trained on other subjects."""
+    import pandas as pd
+
+    from mhealth.labeling import EcgLabeler
+
+    fold_of = split(cases, n_folds, seed)
+    rows = [(case.name, case.subject, case.stratum, fold) for case, fold in zip(cases, fold_of, strict=True)]
+    pd.DataFrame(rows, columns=["record", "subject", "stratum", "fold"]).to_csv(out / "folds.csv", index=False)
+    found: dict[tuple[str, str], Spans] = {}
+    for fold in range(n_folds):
+        prefix = f"fold {fold + 1} of {n_folds}: "
+        labeler = EcgLabeler(random_state=seed)
+        fit(labeler, [case for case, k in zip(cases, fold_of, strict=True) if k != fold], terminal, prefix=prefix)
+        tested = [case for case, k in zip(cases, fold_of, strict=True) if k == fold]
+        found |= _label_all(labeler, tested, variants, terminal, prefix=prefix)
+    return found
+
+
+def split(cases: Sequence[Case], n_folds: int, seed: int) -> list[int]:
+    """Return the fold of each record: subjects stay together, and folds hold the same share of each stratum.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are fewer subjects than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    subjects = [case.subject for case in cases]
+    if len(set(subjects)) < n_folds:
+        raise InvalidParameterError(f"--folds {n_folds} needs as many subjects; there are {len(set(subjects))}.")
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    fold_of = np.empty(len(cases), dtype=int)
+    for fold, (_, tested) in enumerate(folds.split(subjects, [case.stratum for case in cases], subjects)):
+        fold_of[tested] = fold
+    return fold_of.tolist()
+
+
+def _label_all(
+    labeler: EcgLabeler, cases: Sequence[Case], variants: Sequence[str], terminal: Terminal, *, prefix: str = ""
+) -> dict[tuple[str, str], Spans]:
+    """Return the spans of every record in each variant."""
+    found = {}
+    with Bar(terminal, unit="records") as bar:
+        for variant in variants:
+            labeler.set_params(leads=variant)
+            for k, case in enumerate(cases):
+                bar.update(f"{prefix}labeling, leads {variant}", k, len(cases))
+                found[variant, case.name] = labeler.label(_ecg_of(case.recording))
+    return found
+
+
+def _ecg_of(recording: Recording) -> Recording:
+    """Return the channels that look like an ECG, or all if none does: the data set says that they are annotated."""
+    from mhealth.labeling import is_ecg_channel
+
+    pairs = zip(recording.channels, recording.units, strict=True)
+    columns = [column for column, (name, unit) in enumerate(pairs) if is_ecg_channel(name, unit)]
+    return recording.pick(columns) if columns else recording
+
+
+def figures_of(
+    dataset: Dataset, cases: Sequence[Case], predictions: Sequence[Spans], channels: Sequence[str] | None
+) -> Figures:
+    """Score predictions by what the data set's marks allow.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Where the cases come from.
+    cases : sequence of Case
+        What experts marked.
+    predictions : sequence of Spans
+        What was found, one a case.
+    channels : sequence of str, optional
+        Channels to score; by default all.
+
+    Returns
+    -------
+    figures : Figures
+        Where only beats are marked, of QRS peaks; where one set of marks holds for all channels, of the first
+        channel and of the better one at each mark; else of every channel on its own.
+    """
+    marked = [case.annotation for case in cases]
+    if all(_marks_beats_only(annotation) for annotation in marked):
+        return _beat_figures(dataset, cases, predictions, channels)
+    if all(_shares_marks(annotation) for annotation in marked):
+        return _shared_figures(cases, predictions, channels)
+    return _delineation_figures("all leads" if channels is None else ",".join(channels), cases, predictions, channels)
+
+
+def _marks_beats_only(annotation: Annotation) -> bool:
+    return bool((annotation.spans.onset < 0).all() and (annotation.spans.offset < 0).all())
+
+
+def _shares_marks(annotation: Annotation) -> bool:
+    """Return whether all of several channels have the same marks."""
+    spans = annotation.spans
+    if len(spans.channels) < 2:
+        return False
+    of_channel = [spans.select(spans.channel == k) for k in range(len(spans.channels))]
+    return all(
+        np.array_equal(getattr(part, name), getattr(of_channel[0], name))
+        for part in of_channel
+        for name in ("onset", "peak", "offset", "label")
+    )
+
+
+def _pairs(cases: Sequence[Case], predictions: Sequence[Spans]) -> list[tuple[Annotation, Spans]]:
+    return [(case.annotation, spans) for case, spans in zip(cases, predictions, strict=True)]
+
+
+def _beat_figures(
+    dataset: Dataset, cases: Sequence[Case], predictions: Sequence[Spans], channels: Sequence[str] | None
+) -> Figures:
+    import pandas as pd
+
+    from mhealth.metrics import score_qrs
+
+    excluded: Callable[[str], list[tuple[int, int]]] = getattr(dataset, "flutter", lambda name: [])
+    pairs = [
+        (replace(case.annotation, annotated=_outside(excluded(case.name), case.recording)), spans)
+        for case, spans in zip(cases, predictions, strict=True)
+    ]
+    channel = channels[0] if channels else 0
+    rows = []
+    for case, pair in zip(cases, pairs, strict=True):
+        counts = score_qrs([pair], channel=channel).counts()
+        rows.append((case.name, int(counts.n), float(counts.sensitivity), float(counts.ppv), float(counts.f1)))
+    score = score_qrs(pairs, channel=channel, subjects=[case.subject for case in cases])
+    table = pd.DataFrame(rows, columns=["record", "n", "sensitivity", "ppv", "f1"])
+    return Figures(score.summary(), {"qrs": table}, {})
+
+
+def _outside(episodes: Sequence[tuple[int, int]], recording: Recording) -> np.ndarray:
+    """Return as annotated all of a recording but these episodes (first, last), both samples included."""
+    starts = [0, *(last + 1 for _, last in episodes)]
+    stops = [*(first for first, _ in episodes), recording.n_samples]
+    channels = range(len(recording.channels))
+    rows = [(k, a, b) for k in channels for a, b in zip(starts, stops, strict=True) if a < b]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def _shared_figures(cases: Sequence[Case], predictions: Sequence[Spans], channels: Sequence[str] | None) -> Figures:
+    from mhealth.metrics import score_best_channel
+
+    first = _delineation_figures("ch0", cases, predictions, channels or [0])
+    best = score_best_channel(_pairs(cases, predictions), subjects=[case.subject for case in cases])
+    return Figures(first.summary | best.summary(), first.tables | {"best-channel": best.to_frame()}, first.reliability)
+
+
+def _delineation_figures(
+    name: str, cases: Sequence[Case], predictions: Sequence[Spans], channels: Sequence[str | int] | None
+) -> Figures:
+    from mhealth.metrics import WaveOutcomes, reliability, score_delineation, wave_outcomes
+
+    pairs = _pairs(cases, predictions)
+    subjects = [case.subject for case in cases]
+    score = score_delineation(pairs, subjects=subjects, channels=channels)
+    tables = {f"points-{tolerance}": score.to_frame(tolerance) for tolerance in TOLERANCES}
+    if channels is None:
+        tables["channels"] = _comparison("channel", _by_channel(pairs, subjects))
+    strata = sorted({case.stratum for case in cases})
+    if len(strata) > 1:
+        tables["groups"] = _comparison("group", _by_stratum(strata, cases, pairs, channels))
+    calibration = {}
+    for label in ("P", "QRS", "T"):
+        outcomes = WaveOutcomes.concat(wave_outcomes(a, spans, label, channels=channels) for a, spans in pairs)
+        known = np.isfinite(outcomes.probability)
+        calibration[label] = reliability(outcomes.probability[known], outcomes.correct[known])
+    errors = {f"{name}.calibration.{label}": round(diagram.error, 4) for label, diagram in calibration.items()}
+    return Figures(score.summary(name) | errors, tables, calibration)
+
+
+def _by_channel(
+    pairs: Sequence[tuple[Annotation, Spans]], subjects: Sequence[str]
+) -> Iterator[tuple[str, DelineationScore]]:
+    from mhealth.metrics import score_delineation
+
+    names = dict.fromkeys(name for annotation, _ in pairs for name in annotation.spans.channels)
+    for name in names:
+        having = [(pair, s) for pair, s in zip(pairs, subjects, strict=True) if name in pair[0].spans.channels]
+        yield name, score_delineation([p for p, _ in having], subjects=[s for _, s in having], channels=[name])
+
+
+def _by_stratum(
+    strata: Sequence[str],
+    cases: Sequence[Case],
+    pairs: Sequence[tuple[Annotation, Spans]],
+    channels: Sequence[str | int] | None,
+) -> Iterator[tuple[str, DelineationScore]]:
+    from mhealth.metrics import score_delineation
+
+    for stratum in strata:
+        inside = [pair for case, pair in zip(cases, pairs, strict=True) if case.stratum == stratum]
+        yield f"{stratum} ({len(inside)})", score_delineation(inside, channels=channels)
+
+
+def _comparison(kind: str, scores: Iterator[tuple[str, DelineationScore]]) -> pd.DataFrame:
+    """Return a table with a row a score: macro and F1 of each wave."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = [
+        {
+            kind: name,
+            **{f"macro {tolerance}": score.macro(tolerance) for tolerance in TOLERANCES},
+            **{label: score.f1(label) for label in ("P", "QRS", "T")},
+            "false P per beat": score.false_p_per_beat,
+        }
+        for name, score in scores
+    ]
+    return pd.DataFrame(rows)
+
+
+def _write_predictions(cases: Sequence[Case], predictions: Sequence[Spans], folder: Path) -> None:
+    from mhealth.io import write_spans
+
+    _make_folder(folder)
+    for case, spans in zip(cases, predictions, strict=True):
+        write_spans(spans, folder / f"{case.name}.csv")
+
+
+def _write_figures(figures: Figures, folder: Path) -> None:
+    import pandas as pd
+
+    from mhealth.report import plot_reliability, save_figure
+
+    for name, table in figures.tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.4f")
+    if figures.reliability:
+        frames = [diagram.to_frame().assign(label=label) for label, diagram in figures.reliability.items()]
+        pd.concat(frames).to_csv(folder / "calibration.csv", index=False, float_format="%.4f")
+        save_figure(plot_reliability(figures.reliability), folder / "calibration.png")
+
+
+def _print_figures(figures: Figures, title: str) -> None:
+    for name, table in figures.tables.items():
+        print_table(f"{title}: {name}", list(table.columns), table.values.tolist())
+    print_table(f"{title}: figures", ["figure", "value"], [[k, f"{v:g}"] for k, v in figures.summary.items()])

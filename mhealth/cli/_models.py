@@ -1,0 +1,40 @@
+"""`mhealth models`: what ships."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mhealth.cli._terminal import Debug, Quiet, examples, print_table, reports_errors
+
+__all__ = ["EPILOG", "models"]
+
+EPILOG = examples(
+    ("mhealth models", "name, training data, scores and licence of each"),
+    ("mhealth label 100 --model ecg", "use one"),
+)
+
+LISTED = 8
+"""Entries of a list that are shown; a model may be trained on hundreds of records."""
+
+
+@reports_errors
+def models(quiet: Quiet = False, debug: Debug = False) -> None:
+    """List the models that ship with mhealth: what they were trained on, how good they are, and their licence."""
+    from mhealth.labeling import pretrained_models
+
+    for manifest in pretrained_models():
+        print_table("", ["", ""], [[key, value] for key, value in flattened(dataclasses.asdict(manifest))])
+
+
+def flattened(manifest: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the entries of a manifest as pairs of text: nested names are joined by dots, long lists are cut."""
+    for key, value in manifest.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            shown = ", ".join(str(entry) for entry in value[:LISTED])
+            yield f"{prefix}{key}", f"{shown}, ... ({len(value)} in all)" if len(value) > LISTED else shown
+        else:
+            yield f"{prefix}{key}", f"{value:g}" if isinstance(value, float) else str(value)

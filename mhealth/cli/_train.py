@@ -1,0 +1,68 @@
+"""`mhealth train`: annotated recordings in, a model file out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mhealth.cli._options import Data, Records, Seed
+from mhealth.cli._terminal import Debug, Quiet, Terminal, announce_compilation, examples, reports_errors
+from mhealth.cli._training import fit, load_cases
+from mhealth.errors import UnwritableOutputError
+
+__all__ = ["EPILOG", "train"]
+
+EPILOG = examples(
+    ("mhealth train ludb --data /data/ludb --out my.npz", "one data set, in its publisher's layout"),
+    ("mhealth train ludb qtdb --data /data --out my.npz", "two, in /data/ludb and /data/qtdb"),
+    ("mhealth train my_records/ --out my.npz", "a folder with your own marks, see above"),
+    ("mhealth label 100 --model my.npz", "use what was trained"),
+)
+
+
+@reports_errors
+def train(
+    datasets: Annotated[
+        list[str], typer.Argument(metavar="DATASET...", help="Registered data sets (ludb, qtdb, ...), or folders.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL.npz", help="Model file to write.")],
+    data: Data = None,
+    records: Records = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a labeler on recordings in which an expert marked the waves.
+
+    A folder of your own holds recordings and, for each record x, its marks: x.labels.csv with the columns that
+    `mhealth label` writes (so a corrected output will do), or WFDB bracket annotations, x.ANNOTATOR for all
+    channels or x.CHANNEL for each. A table stretches.csv with the columns record,channel,start_s,stop_s (an empty
+    channel means all) and optionally subject says where every wave is marked: elsewhere nothing is assumed. Without
+    it that is from each channel's first to last mark.
+
+    The same data, seed and machine give the same model.
+    """
+    from mhealth.labeling import EcgLabeler
+
+    terminal = Terminal(quiet=quiet)
+    if not out.parent.is_dir():
+        raise UnwritableOutputError(f"{out} cannot be written: there is no folder {out.parent}. Make it first.")
+    announce_compilation(terminal)
+    begin = time.monotonic()
+    cases, sources = [], []
+    for name in datasets:
+        dataset, of_dataset = load_cases(name, data, records, terminal)
+        cases += of_dataset
+        sources += [
+            {"dataset": name, "record": case.name, "subject": case.subject, "sha256": dataset.hash(case.name)}
+            for case in of_dataset
+        ]
+    labeler = EcgLabeler(random_state=seed)
+    fit(labeler, cases, terminal)
+    labeler.save(out, training=sources)
+    subjects = len({case.subject for case in cases})
+    minutes = (time.monotonic() - begin) / 60
+    terminal.say(f"trained on {len(cases)} records of {subjects} subjects in {minutes:.1f} min -> {out}")
