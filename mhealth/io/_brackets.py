@@ -78,10 +78,10 @@ def _waves(samples: Sequence[int], symbols: Sequence[str]) -> list[tuple[int, in
     is ``)``. U waves are kept until here because their brackets belong to no other wave.
     """
     marks = [(s, c) for s, c in zip(samples, symbols, strict=True) if c in {"(", ")", "u"} or c in _LABEL_OF_SYMBOL]
-    before, after = [(-1, ""), *marks[:-1]], [*marks[1:], (-1, "")]
+    framed = [(-1, ""), *marks, (-1, "")]
     return [
         (left if opening == "(" else -1, peak, right if closing == ")" else -1, _LABEL_OF_SYMBOL[symbol])
-        for (peak, symbol), (left, opening), (right, closing) in zip(marks, before, after, strict=True)
+        for (left, opening), (peak, symbol), (right, closing) in zip(framed, marks, framed[2:], strict=False)
         if symbol in _LABEL_OF_SYMBOL
     ]
 

@@ -83,11 +83,21 @@ class CsvTable:
         import pandas as pd
 
         try:
+            # all columns are parsed, so that rows of another length are noticed
             with pd.read_csv(
-                self.path, sep=self._separator, header=None, skiprows=int(self._has_header), usecols=list(columns),
-                chunksize=_ROWS, encoding="utf-8-sig", skipinitialspace=True, low_memory=False,
-            ) as reader:  # fmt: skip
+                self.path,
+                sep=self._separator,
+                header=None,
+                names=range(len(self.names)),
+                skiprows=int(self._has_header),
+                chunksize=_ROWS,
+                encoding="utf-8-sig",
+                skipinitialspace=True,
+                low_memory=False,
+            ) as reader:
                 for frame in reader:
+                    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a surplus first cell for an index
+                        raise ValueError(f"rows have more cells than the {len(self.names)} columns named")
                     yield frame[list(columns)]
         except pd.errors.EmptyDataError:
             return
@@ -116,12 +126,16 @@ class ParquetTable:
         import pandas as pd
 
         wanted = {self.names[k] for k in columns}
-        read = [k for k, name in enumerate(self.names) if name in wanted]  # a repeated name brings all its columns
         try:
             for batch in self._file.iter_batches(batch_size=_ROWS, columns=sorted(wanted)):
-                yield pd.DataFrame({k: batch.column(read.index(k)).to_pandas() for k in columns})
+                yield pd.DataFrame({k: batch.column(self._place(k, batch.schema.names)).to_pandas() for k in columns})
         except (OSError, ValueError) as error:
             raise RecordingFileError(f"{self.path} is no readable Parquet table ({error}). Fetch it again.") from error
+
+    def _place(self, column: int, names: list[str]) -> int:
+        """Return where among the columns `names` that were read the file's `column` is; names may repeat."""
+        name = self.names[column]
+        return [k for k, other in enumerate(names) if other == name][self.names[:column].count(name)]
 
 
 class TableSource:
@@ -331,7 +345,7 @@ def _numbers(cells: pd.Series, path: Path, name: str, row: int, dtype: Any = np.
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])
         raise RecordingFileError(
-            f"{path}: column {name!r} has {cells.iloc[k]!r} in row {row + k + 1} (after the header), expected a number "
+            f"{path}: column {name!r} has {str(cells.iloc[k])!r} in row {row + k + 1} (after the header), expected a number "
             "or an empty cell. Correct it, or choose other channels with channels=[...] (--channels on the command "
             "line)."
         )

@@ -11,15 +11,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mhealth.core import Gap
 from mhealth.errors import RecordingFileError
 from mhealth.io._info import Block, RecordingInfo
+from mhealth.io._pieces import missing, regroup
 from mhealth.io._wfdb_package import wfdb_package
 
 __all__ = ["WfdbSource"]
@@ -31,8 +33,18 @@ BYTES_PER_SAMPLE = {
 """Sizes of the uncompressed formats, from signal(5) of the WFDB manual; others (FLAC) have no fixed size."""
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A stretch of frames with signal files of its own; `header` is None where nothing was recorded."""
+
+    header: Any
+    base: Path
+    first: int
+    n_frames: int
+
+
 class WfdbSource:
-    """An opened WFDB record.
+    """An opened WFDB record, of one or of several segments.
 
     Parameters
     ----------
@@ -46,122 +58,143 @@ class WfdbSource:
     """
 
     def __init__(self, path: Path) -> None:
-        self._base = path.with_suffix("") if path.suffix.lower() in (".hea", ".dat") else path
-        self._header_path = self._base.with_name(self._base.name + ".hea")
+        base = path.with_suffix("") if path.suffix.lower() in (".hea", ".dat") else path
+        self._header_path = base.with_name(base.name + ".hea")
         if not self._header_path.is_file():
             hint = " It is a signal file; its header must lie beside it." if path.suffix.lower() == ".dat" else ""
             raise RecordingFileError(f"{self._header_path} does not exist.{hint} Check the path of the WFDB record.")
         uncalibrated = _check_header_text(self._header_path)
-        self._header = _read_header(self._base, self._header_path)
-        self._segments = list(getattr(self._header, "segments", None) or ())  # None: a null segment
-        for segment in self._segments:
-            if segment is not None:
-                uncalibrated += _check_header_text(self._base.with_name(f"{segment.record_name}.hea"))
-        self._frames_in = _samples_per_frame(self._header, self._segments)
-        self._frame_rate = float(self._header.fs)
-        self.info = self._describe(set(uncalibrated))
+        header = _read_header(base, self._header_path)
+        self._parts = _parts(header, base)
+        for part in self._parts:
+            if part.header is not None and part.base != base:
+                uncalibrated += _check_header_text(part.base.with_name(part.base.name + ".hea"))
+        # of several segments the first that exists names the channels; it may be a layout without samples
+        self._described: Any = next((part.header for part in self._parts if part.header is not None), None)
+        if self._described is None:
+            raise RecordingFileError(f"{self._header_path} describes an empty recording: all its segments are null.")
+        self._frames_in = [int(n or 1) for n in self._described.samps_per_frame]
+        self._frame_rate = float(header.fs)
+        self._n_frames = header.sig_len or 0
+        if not self._n_frames:
+            self._refuse_no_length()
+        names = tuple(name or "" for name in self._described.sig_name)
+        self.info = RecordingInfo(
+            path=self._header_path,
+            name=base.name,
+            channels=names,
+            units=tuple(
+                "" if name in uncalibrated else unit or ""
+                for name, unit in zip(names, self._described.units, strict=True)
+            ),
+            rates=tuple(self._frame_rate * n for n in self._frames_in),
+            n_samples=self._n_frames * max(self._frames_in),
+            start=header.base_datetime,
+            uncalibrated=frozenset(uncalibrated),
+        )
 
     def blocks(self, columns: Sequence[int], start: int, stop: int | None, size: int) -> Iterator[Block]:
         """Yield samples of these columns (of one rate); see `Source`."""
         per_frame = self._frames_in[columns[0]]
         end = self._n_frames * per_frame
         stop = end if stop is None else min(stop, end)
-        self._check_files(-(-stop // per_frame))
-        for first in range(start, stop, size):
-            last = min(first + size, stop)
-            signals = self._read(list(columns), first // per_frame, -(-last // per_frame))
-            skipped = first - first // per_frame * per_frame
-            yield Block(signals[skipped : skipped + last - first], self._gaps(first, last, per_frame))
+        first, last = start // per_frame, -(-stop // per_frame)
+        self._check_files(last)
+        pieces = self._pieces(list(columns), first, last, max(1, size // per_frame))
+        yield from regroup(pieces, start - first * per_frame, stop - first * per_frame, size)
 
-    def _describe(self, uncalibrated: set[str]) -> RecordingInfo:
-        header, frames_in = self._header, self._frames_in
-        if self._segments:
-            names, units = header.get_sig_name(), header.get_sig_units()
+    def _pieces(self, columns: list[int], first: int, last: int, longest: int) -> Iterator[Block]:
+        """Yield frames `first` to `last`, at most `longest` at a time."""
+        for part in self._parts:
+            stop = min(last, part.first + part.n_frames) - part.first
+            for begin in range(max(first - part.first, 0), stop, longest):
+                end = min(begin + longest, stop)
+                if part.header is None:
+                    yield from missing((end - begin) * self._frames_in[columns[0]], len(columns))
+                else:
+                    yield Block(self._read(part, columns, begin, end))
+
+    def _read(self, part: _Part, columns: list[int], begin: int, end: int) -> NDArray[np.float32]:
+        """Return frames of a part; channels that a segment lacks are NaN."""
+        names = self._described.sig_name
+        if part.header.sig_name == names:
+            there = {column: column for column in columns}
         else:
-            names, units = header.sig_name, header.units
-        self._n_frames = header.sig_len if header.sig_len else self._frames_in_files()
-        if self._n_frames < 1:
-            raise RecordingFileError(f"{self._header_path} describes an empty recording: it has no samples.")
-        return RecordingInfo(
-            path=self._header_path,
-            name=self._base.name,
-            channels=tuple(name or "" for name in names),
-            units=tuple("" if name in uncalibrated else unit or "" for name, unit in zip(names, units, strict=True)),
-            rates=tuple(self._frame_rate * n for n in frames_in),
-            n_samples=self._n_frames * max(frames_in),
-            start=header.base_datetime,
-            uncalibrated=frozenset(uncalibrated),
-        )
-
-    def _read(self, columns: list[int], first: int, last: int) -> np.ndarray:
+            there = {c: part.header.sig_name.index(names[c]) for c in columns if names[c] in part.header.sig_name}
+        signals = np.full(((end - begin) * self._frames_in[columns[0]], len(columns)), np.nan, dtype=np.float32)
+        if not there:
+            return signals
         try:
             record = wfdb_package().rdrecord(
-                str(self._base), sampfrom=first, sampto=last, channels=columns, physical=True, smooth_frames=False
+                str(part.base), sampfrom=begin, sampto=end, channels=list(there.values()), smooth_frames=False
             )
+            for column, signal in zip(there, record.e_p_signal, strict=True):
+                signals[:, columns.index(column)] = signal
         except Exception as error:  # wfdb raises whatever its parsing meets
             raise RecordingFileError(
-                f"{self._base}: samples {first} to {last} cannot be read ({type(error).__name__}: {error}). "
+                f"{part.base}: samples {begin} to {end} cannot be read ({type(error).__name__}: {error}). "
                 "Fetch the record again, or choose other channels."
             ) from error
-        return np.stack([np.asarray(signal, dtype=np.float32) for signal in record.e_p_signal], axis=1)
+        return signals
 
-    def _gaps(self, first: int, last: int, per_frame: int) -> tuple[Gap, ...]:
-        """Return the null segments of a multi-segment record inside samples first to last, counted from first."""
-        gaps, frame = [], 0
-        for segment, length in zip(self._segments, getattr(self._header, "seg_len", ()), strict=True):
-            start, stop = max(first, frame * per_frame), min(last, (frame + length) * per_frame)
-            if segment is None and start < stop:
-                gaps.append(Gap(start - first, stop - first))
-            frame += length
-        return tuple(gaps)
-
-    def _parts(self) -> list[tuple[Any, int]]:
-        """Return (header, first frame) of every piece that has signal files."""
-        if not self._segments:
-            return [(self._header, 0)]
-        firsts = np.cumsum([0, *self._header.seg_len[:-1]])
-        return [(part, int(first)) for part, first in zip(self._segments, firsts, strict=True) if part is not None]
-
-    def _files(self, part: Any) -> dict[Path, tuple[int, Fraction | None]]:
+    def _files(self, part: _Part) -> dict[Path, tuple[int, Fraction | None]]:
         """Return for every signal file its prologue and the bytes of one frame (None where not fixed)."""
         files: dict[Path, tuple[int, Fraction | None]] = {}
+        header = part.header
         for name, fmt, count, prologue in zip(
-            part.file_name or (), part.fmt or (), part.samps_per_frame or (), part.byte_offset or (), strict=True
+            header.file_name, header.fmt, header.samps_per_frame, header.byte_offset, strict=True
         ):
             if name == "~":  # a layout header: names of channels without samples
                 continue
-            path = self._base.parent / name
+            path = part.base.parent / name
             sample = BYTES_PER_SAMPLE.get(fmt)
             _, frame = files.get(path, (0, Fraction(0)))
             files[path] = (prologue or 0, None if sample is None or frame is None else frame + sample * (count or 1))
         return files
 
-    def _frames_in_files(self) -> int:
-        """Return the number of frames that the signal files hold; used where the header gives no length."""
-        held = [
-            int((_size(path, self._header_path) - prologue) / frame)
-            for path, (prologue, frame) in self._files(self._header).items()
-            if frame
-        ]
-        if not held:
-            raise RecordingFileError(f"{self._header_path} gives no number of samples, and its files do not tell it.")
-        return min(held)
+    def _frames_held(self, path: Path, prologue: int, frame: Fraction | None) -> int:
+        """Return the number of frames that a signal file holds, 0 where its format does not tell."""
+        return max(0, int((_size(path, self._header_path) - prologue) / frame)) if frame else 0
 
     def _check_files(self, stop: int) -> None:
         """Refuse signal files that are shorter than what is to be read, before anything is allocated."""
-        for part, first in self._parts():
-            frames = min(stop - first, part.sig_len or self._n_frames)
+        for part in self._parts:
+            if part.header is None:
+                continue
+            frames = min(stop - part.first, part.n_frames)
             for path, (prologue, frame) in self._files(part).items():
                 size = _size(path, self._header_path)
                 if frames <= 0 or frame is None or size >= math.floor(prologue + frame * frames):
                     continue
-                held = max(0, int((size - prologue) / frame))
+                held = self._frames_held(path, prologue, frame)
                 raise RecordingFileError(
                     f"{path} is truncated: its {size} bytes hold {held} samples a channel "
-                    f"({held / self._frame_rate:.3f} s), but {self._header_path.name} promises "
-                    f"{part.sig_len or self._n_frames}. Fetch the file again, or read what is there: "
-                    f"stop={(first + held) / self._frame_rate:.3f} (--stop on the command line)."
+                    f"({held / self._frame_rate:.3f} s), but {self._header_path.name} promises {part.n_frames}. "
+                    f"Fetch the file again, or read what is there: "
+                    f"stop={(part.first + held) / self._frame_rate:.3f} (--stop on the command line)."
                 )
+
+    def _refuse_no_length(self) -> None:
+        held = min((self._frames_held(path, *size) for path, size in self._files(self._parts[0]).items()), default=0)
+        raise RecordingFileError(
+            f"{self._header_path} gives no number of samples; its files hold {held}. "
+            "Write the number as the fourth field of the header's first line."
+            if held
+            else f"{self._header_path} describes an empty recording: it has no samples."
+        )
+
+
+def _parts(header: Any, base: Path) -> list[_Part]:
+    """Return the segments of a record, or the record as its only part."""
+    if not hasattr(header, "segments"):
+        return [_Part(header, base, 0, header.sig_len or 0)]
+    firsts = np.cumsum([0, *header.seg_len]).tolist()
+    return [
+        _Part(segment, base.with_name(name), first, n_frames)
+        for segment, name, first, n_frames in zip(
+            header.segments, header.seg_name, firsts[:-1], header.seg_len, strict=True
+        )
+    ]
 
 
 def _size(path: Path, header: Path) -> int:
@@ -177,14 +210,6 @@ def _read_header(base: Path, header_path: Path) -> Any:
         raise RecordingFileError(
             f"{header_path} is no readable WFDB header ({type(error).__name__}: {error}). Fetch it again or correct it."
         ) from error
-
-
-def _samples_per_frame(header: Any, segments: list[Any]) -> list[int]:
-    if not segments:
-        return [int(n or 1) for n in header.samps_per_frame]
-    described = next(s for s in segments if s is not None)
-    by_name = dict(zip(described.sig_name, described.samps_per_frame, strict=True))
-    return [int(by_name.get(name) or 1) for name in header.get_sig_name()]
 
 
 def _check_header_text(path: Path) -> list[str]:

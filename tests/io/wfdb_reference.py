@@ -1,0 +1,14 @@
+"""What the `wfdb` package says of an annotation file, for comparison."""
+
+import warnings
+
+from mhealth.io._wfdb_package import wfdb_package
+
+
+def rdann(base, extension):
+    """Return marks (sample, symbol, subtype)."""
+    wfdb = wfdb_package()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # wfdb calls pandas in a way that pandas 3 deprecates
+        annotation = wfdb.rdann(str(base), extension)
+    return list(zip(annotation.sample.tolist(), annotation.symbol, annotation.subtype.tolist(), strict=True))
