@@ -73,7 +73,8 @@ _STATE = np.dtype(
     [
         *[(name, np.int64) for name in (
             "look", "box", "block", "bucket", "peak_blocks", "warm_up", "range_known", "shortest_noise",
-            "position", "slot", "n_rail", "run", "longest", "longest_before", "is_flat", "constant_until", "constant_code",
+            "position", "slot", "n_rail", "run", "longest", "longest_before",
+            "is_flat", "constant_until", "constant_code",
             "bucket_left", "at_extreme", "jumped", "box_left", "block_left", "skip", "restart",
             "floor_slot", "n_floors", "peak_slot", "peak_left", "noisy", "hold",
         )],
