@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -253,28 +253,17 @@ def _beat_figures(
 
     from mhealth.metrics import score_qrs
 
-    excluded: Callable[[str], list[tuple[int, int]]] = getattr(dataset, "flutter", lambda name: [])
-    pairs = [
-        (replace(case.annotation, annotated=_outside(excluded(case.name), case.recording)), spans)
-        for case, spans in zip(cases, predictions, strict=True)
-    ]
+    flutter: Callable[[str], list[tuple[int, int]]] = getattr(dataset, "flutter", lambda name: [])
+    pairs = _pairs(cases, predictions)
+    excluded = [flutter(case.name) for case in cases]
     channel = channels[0] if channels else 0
     rows = []
-    for case, pair in zip(cases, pairs, strict=True):
-        counts = score_qrs([pair], channel=channel).counts()
+    for case, pair, episodes in zip(cases, pairs, excluded, strict=True):
+        counts = score_qrs([pair], channel=channel, excluded=[episodes]).counts()
         rows.append((case.name, int(counts.n), float(counts.sensitivity), float(counts.ppv), float(counts.f1)))
-    score = score_qrs(pairs, channel=channel, subjects=[case.subject for case in cases])
+    score = score_qrs(pairs, channel=channel, excluded=excluded, subjects=[case.subject for case in cases])
     table = pd.DataFrame(rows, columns=["record", "n", "sensitivity", "ppv", "f1"])
     return Figures(score.summary(), {"qrs": table}, {})
-
-
-def _outside(episodes: Sequence[tuple[int, int]], recording: Recording) -> np.ndarray:
-    """Return as annotated all of a recording but these episodes (first, last), both samples included."""
-    starts = [0, *(last + 1 for _, last in episodes)]
-    stops = [*(first for first, _ in episodes), recording.n_samples]
-    channels = range(len(recording.channels))
-    rows = [(k, a, b) for k in channels for a, b in zip(starts, stops, strict=True) if a < b]
-    return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
 def _shared_figures(cases: Sequence[Case], predictions: Sequence[Spans], channels: Sequence[str] | None) -> Figures:
