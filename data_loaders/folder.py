@@ -64,8 +64,8 @@ class Folder:
         self.records = sorted(self._labels)
         if not self.records:
             raise RecordingFileError(
-                f"{self.folder} holds no recording with labels. Put WFDB bracket annotations (<record>.<channel>) or the "
-                "CSV that `mhealth label` writes (<record>.labels.csv) beside the recordings."
+                f"{self.folder} holds no recording with labels. Put WFDB bracket annotations (<record>.<channel>) or "
+                "the CSV that `mhealth label` writes (<record>.labels.csv) beside the recordings."
             )
         self._stretches = _read_stretches(table) if stretches is not None or table.is_file() else []
         unknown = sorted({row["record"] for row in self._stretches} - set(self.records))

@@ -345,9 +345,9 @@ def _numbers(cells: pd.Series, path: Path, name: str, row: int, dtype: Any = np.
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])
         raise RecordingFileError(
-            f"{path}: column {name!r} has {str(cells.iloc[k])!r} in row {row + k + 1} (after the header), expected a number "
-            "or an empty cell. Correct it, or choose other channels with channels=[...] (--channels on the command "
-            "line)."
+            f"{path}: column {name!r} has {str(cells.iloc[k])!r} in row {row + k + 1} (after the header), expected a "
+            "number or an empty cell. Correct it, or choose other channels with channels=[...] (--channels on the "
+            "command line)."
         )
     return values
 

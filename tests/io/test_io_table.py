@@ -3,6 +3,8 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,7 +159,7 @@ def test_text_in_the_time_column_is_an_error_that_says_where(tmp_path):
 def test_an_infinite_cell_is_an_error_that_says_where(tmp_path):
     lines = regular()
     lines[3] = "0.012,inf,0"
-    with pytest.raises(RecordingFileError, match="'a' has inf in row 4"):
+    with pytest.raises(RecordingFileError, match="'a' has 'inf' in row 4"):
         read_recording(write_csv(tmp_path / "rec.csv", "time,a,b", *lines))
 
 
@@ -201,6 +203,7 @@ def test_columns_of_one_name_are_addressed_by_position(tmp_path):
         (["time,ECG", "0.0,1"], "gives no sampling rate"),
         (["time", "0.0", "0.1"], "has no channel"),
         (["time,ECG", *[f"{k / 100},{k},9,9" if k == 50 else f"{k / 100},{k}" for k in range(99)]], "no readable CSV"),
+        (["time,ECG", *[f"{k / 100},{k},9" for k in range(99)]], "more cells than the 2 columns"),
     ],
 )
 def test_tables_without_content_are_errors_that_name_the_file(tmp_path, lines, message):
@@ -250,6 +253,13 @@ def test_parquet_dates_give_rate_and_start(tmp_path):
     times = pd.date_range("2024-05-01 10:00", periods=500, freq="2ms")
     recording = read_recording(parquet(tmp_path / "rec.parquet", timestamp=times, ECG=np.zeros(500)))
     assert (recording.fs, recording.start) == (500.0, datetime.datetime(2024, 5, 1, 10))
+
+
+def test_parquet_columns_of_one_name_are_told_apart(tmp_path):
+    arrays = [pa.array(np.arange(3.0) + k) for k in (10, 20, 30)]
+    pq.write_table(pa.table(arrays, names=["b", "a", "b"]), tmp_path / "rec.parquet")
+    recording = read_recording(tmp_path / "rec.parquet", channels=[2, 1], fs=100)
+    np.testing.assert_array_equal(recording.signals[0], [30, 20])
 
 
 def test_text_in_parquet_is_an_error(tmp_path):
