@@ -2,12 +2,15 @@
 
 from mhealth.dsp._quality import QualityStream, Reason, SignalQuality, UnusableSpans, unusable_spans
 from mhealth.dsp._resample import Resampler, ResampleStream
+from mhealth.dsp._scale import RunningScale, RunningScaleStream
 
 __all__ = [
     "QualityStream",
     "Reason",
     "ResampleStream",
     "Resampler",
+    "RunningScale",
+    "RunningScaleStream",
     "SignalQuality",
     "UnusableSpans",
     "unusable_spans",
