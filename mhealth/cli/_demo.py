@@ -90,11 +90,21 @@ def demo(
         title = recording.name
 
     intervals = ecg_intervals(spans)
-    excerpt = recording.slice(0, round(min(SHOWN, seconds) * recording.fs))
-    save_figure(plot_labels(excerpt, spans, stop=excerpt.duration), out / "ecg.png")
+    first = _first_shown(spans, seconds)
+    excerpt = recording.slice(first, first + round(min(SHOWN, seconds) * recording.fs))
+    save_figure(plot_labels(excerpt, spans, stop=excerpt.duration, first_sample=first), out / "ecg.png")
     html_report(recording, spans, intervals, out / "report.html", title=title, model=model, stop=seconds)
     _print_summary(title, spans, intervals, seconds)
     terminal.say(f"Plot: {out / 'ecg.png'}   Report: {out / 'report.html'} (open it in a browser)")
+
+
+def _first_shown(spans: Spans, seconds: float) -> int:
+    """Return the first sample of the plot, chosen so that an unusable stretch lies in its second half."""
+    unusable = spans.of(label=UNUSABLE)
+    if not len(unusable):
+        return 0
+    latest = max(seconds - SHOWN, 0.0)
+    return round(min(max(unusable.onset[0] / spans.fs - 0.6 * SHOWN, 0.0), latest) * spans.fs)
 
 
 def _print_summary(title: str, spans: Spans, intervals: Intervals, seconds: float) -> None:
