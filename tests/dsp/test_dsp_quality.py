@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mhealth.dsp import Reason, SignalQuality, unusable_spans
 from mhealth.errors import InvalidParameterError, StreamError
 from mhealth.io import read_recording
+from mhealth.simulate import add_noise, synthetic_ecg
 
 RATES = [100.0, 128.0, 250.0, 360.0, 500.0, 977.0, 2000.0]
 
@@ -110,6 +111,19 @@ def test_noise_comes_and_goes_in_stretches_of_a_second_at_least():
     spans = unusable_spans(SignalQuality().codes(lead, fs=fs))
     assert len(spans.start) > 0
     assert ((spans.stop - spans.start)[:-1] >= fs).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "bearable", "hopeless"), [("white", -5.0, -12.0), ("pink", -5.0, -15.0), ("mains", -10.0, -25.0)]
+)
+def test_beats_that_stand_out_of_the_noise_stay_usable_until_they_do_not(kind, bearable, hopeless):
+    recording, _ = synthetic_ecg(fs=360.0, duration=60.0, leads=("II",), seed=3)
+    shares = [
+        (SignalQuality().codes(add_noise(recording, kind, snr_db=snr_db).signals, fs=360.0) == Reason.NOISE).mean()
+        for snr_db in (bearable, hopeless)
+    ]
+    assert shares[0] == 0
+    assert shares[1] > 0.9
 
 
 def test_a_pause_is_quiet_not_noisy():
