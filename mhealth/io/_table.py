@@ -115,7 +115,7 @@ class ParquetTable:
             raise MissingExtraError(f"Reading {path} needs pyarrow: pip install 'mhealth[parquet]'.") from error
         self.path = path
         try:
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(path, pre_buffer=False)  # which would hold all of it
         except (OSError, ValueError) as error:  # pyarrow's errors derive from these
             raise RecordingFileError(f"{path} is truncated or no Parquet file ({error}). Fetch it again.") from error
         self.names = [str(name) for name in self._file.schema_arrow.names]

@@ -22,12 +22,13 @@ def spans_of(*rows, channels=("II",)):
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 1 << 30), st.sampled_from([s for s in SYMBOLS.values() if s != " "]), st.integers(-128, 127)
+            st.integers(1, 1 << 30), st.sampled_from([s for s in SYMBOLS.values() if s != " "]), st.integers(-128, 127)
         ),
         max_size=20,
     )
 )
 def test_what_is_encoded_is_decoded_here_and_by_wfdb(tmp_path_factory, marks):
+    # from sample 1 on: wfdb takes a note at sample 0 for a statement of the time resolution
     marks = sorted(marks, key=lambda mark: mark[0])
     base = tmp_path_factory.mktemp("ann") / "rec"
     base.with_suffix(".tst").write_bytes(encode_annotation(marks))
