@@ -114,7 +114,7 @@ def test_noise_comes_and_goes_in_stretches_of_a_second_at_least():
 
 
 @pytest.mark.parametrize(
-    ("kind", "bearable", "hopeless"), [("white", -5.0, -12.0), ("pink", -5.0, -15.0), ("mains", -10.0, -25.0)]
+    ("kind", "bearable", "hopeless"), [("white", 0.0, -15.0), ("pink", 0.0, -15.0), ("mains", -10.0, -25.0)]
 )
 def test_beats_that_stand_out_of_the_noise_stay_usable_until_they_do_not(kind, bearable, hopeless):
     recording, _ = synthetic_ecg(fs=360.0, duration=60.0, leads=("II",), seed=3)
