@@ -107,28 +107,40 @@ def sequence_bounds(n_nodes: int, lengths: ArrayLike, *, shortest: int) -> NDArr
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def check_sequences(
-    potentials: Potentials,
-    times: ArrayLike,
-    lengths: ArrayLike,
-    grammar: Grammar,
-    allowed: ArrayLike | None,
-) -> tuple[Potentials, NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]]:
-    """Return potentials, times, bounds and masks as contiguous arrays of matching types and shapes.
+def check_node_times(times: ArrayLike) -> NDArray[np.float64]:
+    """Return increasing, finite times as float64.
 
     Raises
     ------
     InvalidSignalError
-        If shapes differ from what the other arguments imply, a potential is not finite or times do not increase.
+        If they are not 1-D, not finite or do not increase.
     """
     times = np.ascontiguousarray(times, dtype=np.float64)
+    if times.ndim != 1 or not np.isfinite(times).all():
+        raise InvalidSignalError(f"times of shape {times.shape} must be finite seconds of shape (n_nodes,).")
+    if (np.diff(times) <= 0).any():
+        node = int(np.argmax(np.diff(times) <= 0))
+        raise InvalidSignalError(
+            f"times go from {times[node]} to {times[node + 1]} s at node {node}; they must increase."
+        )
+    return times
+
+
+def check_potentials(potentials: Potentials, n_nodes: int, n_states: int) -> Potentials:
+    """Return contiguous potentials of one type, float64 if any of them is.
+
+    Raises
+    ------
+    InvalidSignalError
+        If a shape differs or a potential is not finite.
+    """
     dtype = np.float64 if any(np.asarray(part).dtype == np.float64 for part in potentials) else np.float32
     parts = Potentials(*(np.ascontiguousarray(part, dtype=dtype) for part in potentials))
     for name, part in zip(Potentials._fields, parts, strict=True):
-        if part.shape != (len(times), grammar.n_states):
+        if part.shape != (n_nodes, n_states):
             raise InvalidSignalError(
-                f"potentials.{name} has shape {part.shape}; expected {(len(times), grammar.n_states)}, "
-                f"a row for each of the times and a column for each of {grammar.states}."
+                f"potentials.{name} has shape {part.shape}; expected {(n_nodes, n_states)}: "
+                "a row for each of the times and a column for each state."
             )
         if not np.isfinite(part).all():
             node = int(np.argmin(np.isfinite(part).all(axis=1)))
@@ -136,7 +148,37 @@ def check_sequences(
                 f"potentials.{name} holds {part[node].tolist()} at node {node}; expected finite numbers. "
                 "Cut stretches of missing signal out before decoding."
             )
-    bounds = sequence_bounds(len(times), lengths, shortest=2)
+    return parts
+
+
+def check_allowed(allowed: ArrayLike | None, n_nodes: int) -> NDArray[np.uint8]:
+    """Return bit masks of the states that each interval may lie in; all of them if `allowed` is None.
+
+    Raises
+    ------
+    InvalidSignalError
+        If the shape differs.
+    """
+    if allowed is None:
+        return np.full(n_nodes, 255, dtype=np.uint8)
+    masks = np.ascontiguousarray(allowed, dtype=np.uint8)
+    if masks.shape != (n_nodes,):
+        raise InvalidSignalError(
+            f"allowed has shape {masks.shape}; expected {(n_nodes,)}: for each node, the states of the interval "
+            "that starts there (any value at the last node of a sequence)."
+        )
+    return masks
+
+
+def check_stacked_times(times: ArrayLike, bounds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return times that increase within each of the stacked sequences, as float64.
+
+    Raises
+    ------
+    InvalidSignalError
+        If they do not.
+    """
+    times = np.ascontiguousarray(times, dtype=np.float64)
     steps = np.diff(times)
     steps[bounds[1:-1] - 1] = 1.0  # from one sequence to the next, time may do what it likes
     if not (steps > 0).all():
@@ -144,13 +186,4 @@ def check_sequences(
         raise InvalidSignalError(
             f"times go from {times[node]} to {times[node + 1]} s at node {node}; they must increase."
         )
-    if allowed is None:
-        masks = np.full(len(times), 255, dtype=np.uint8)
-    else:
-        masks = np.ascontiguousarray(allowed, dtype=np.uint8)
-        if masks.shape != times.shape:
-            raise InvalidSignalError(
-                f"allowed has shape {masks.shape}; expected {times.shape}: for each node, the states of the interval "
-                "that starts there (any value at the last node of a sequence)."
-            )
-    return parts, times, bounds, masks
+    return times

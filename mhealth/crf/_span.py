@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mhealth.crf._grammar import Grammar
-from mhealth.crf._sequences import Potentials, SpanWeights, check_sequences
+from mhealth.crf._sequences import (
+    Potentials,
+    SpanWeights,
+    check_allowed,
+    check_potentials,
+    check_stacked_times,
+    sequence_bounds,
+)
 
 __all__ = ["SpanExpectations", "SpanPaths", "span_expectations", "span_viterbi"]
 
@@ -123,7 +130,7 @@ def span_expectations(
     """
     from mhealth._kernels import _span as kernels
 
-    parts, times, bounds, masks = check_sequences(potentials, times, lengths, grammar, allowed)
+    parts, times, bounds, masks = _checked(potentials, times, lengths, grammar, allowed)
     structure = _structure_arrays(weights, grammar)
     n_sequences, n_states = len(bounds) - 1, grammar.n_states
     log_z = np.empty(n_sequences)
@@ -165,7 +172,7 @@ def span_viterbi(
     """
     from mhealth._kernels import _span as kernels
 
-    parts, times, bounds, masks = check_sequences(potentials, times, lengths, grammar, allowed)
+    parts, times, bounds, masks = _checked(potentials, times, lengths, grammar, allowed)
     structure = _structure_arrays(weights, grammar)
     n_sequences, n_states = len(bounds) - 1, grammar.n_states
     score, n_spans = np.empty(n_sequences), np.zeros(n_sequences, dtype=np.int64)
@@ -175,8 +182,7 @@ def span_viterbi(
         kernels.best_paths(
             *parts, times, bounds, first, last, masks, *structure,
             np.empty((4, longest, n_states)), np.empty((3, longest, n_states), dtype=np.int64),
-            np.empty((4, 2 * longest + 2 * n_states + 2)), np.empty((2, longest + n_states), dtype=np.int64),
-            score, start, stop, state, n_spans,
+            np.empty(longest), np.empty((2, longest + n_states), dtype=np.int64), score, start, stop, state, n_spans,
         )  # fmt: skip
 
     _over_sequences(run, bounds, n_jobs)
@@ -188,6 +194,20 @@ def span_viterbi(
         state=state[taken],
         sequence=sequence,
         score=score,
+    )
+
+
+def _checked(
+    potentials: Potentials, times: ArrayLike, lengths: ArrayLike, grammar: Grammar, allowed: ArrayLike | None
+) -> tuple[Potentials, NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Return potentials, times, bounds of the sequences and masks, fit for the kernels."""
+    n_nodes = len(np.asarray(times))
+    bounds = sequence_bounds(n_nodes, lengths, shortest=2)
+    return (
+        check_potentials(potentials, n_nodes, grammar.n_states),
+        check_stacked_times(times, bounds),
+        bounds,
+        check_allowed(allowed, n_nodes),
     )
 
 

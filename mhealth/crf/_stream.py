@@ -1,0 +1,318 @@
+"""Decode spans while the nodes arrive, with a fixed lag."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mhealth.crf._grammar import Grammar
+from mhealth.crf._sequences import Potentials, SpanWeights, check_node_times, check_potentials
+from mhealth.errors import InvalidParameterError, StreamError
+
+__all__ = ["CommittedSpans", "SpanDecodeStream", "SpanDecoder"]
+
+_BLOCK = 256  # nodes taken at a time; bounds the window's memory, changes no result
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CommittedSpans:
+    """Spans that can no longer change, in order, as parallel arrays.
+
+    Attributes
+    ----------
+    start, stop : ndarray of int64, shape (n_spans,)
+        Nodes, counted from the opening of the stream, ends of stretches included.
+    start_time, stop_time : ndarray of float64, shape (n_spans,)
+        Their times in seconds.
+    state : ndarray of int64, shape (n_spans,)
+        Index into the grammar's states.
+    continued : ndarray of bool, shape (n_spans,)
+        Whether the span continues the one before it, of the same state: a state that lasts longer than its longest
+        duration is handed over in pieces, so that the stream's memory is bounded.
+    occupancy : ndarray of float64, shape (n_intervals,)
+        Probability of the span's state in each interval between neighbouring nodes that it covers, given all nodes
+        up to the moment at which it was handed over; those of span k are
+        ``occupancy[first_interval[k] : first_interval[k + 1]]``.
+    first_interval : ndarray of int64, shape (n_spans + 1,)
+        Where the intervals of each span start.
+    """
+
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    start_time: NDArray[np.float64]
+    stop_time: NDArray[np.float64]
+    state: NDArray[np.int64]
+    continued: NDArray[np.bool_]
+    occupancy: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Return the number of spans."""
+        return len(self.start)
+
+    @property
+    def first_interval(self) -> NDArray[np.int64]:
+        """Where the intervals of each span start in `occupancy`, shape (n_spans + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.stop - self.start)]).astype(np.int64)
+
+    @classmethod
+    def concat(cls, parts: list[CommittedSpans]) -> CommittedSpans:
+        """Join what a stream has handed over, in order; `parts` must not be empty."""
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__annotations__})
+
+    def merged(self) -> CommittedSpans:
+        """Return the spans with those that were handed over in pieces put together."""
+        first = np.flatnonzero(~self.continued)
+        last = np.append(first[1:], len(self)) - 1 if len(first) else first
+        return CommittedSpans(
+            start=self.start[first],
+            stop=self.stop[last],
+            start_time=self.start_time[first],
+            stop_time=self.stop_time[last],
+            state=self.state[first],
+            continued=np.zeros(len(first), dtype=bool),
+            occupancy=self.occupancy,
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpanDecoder:
+    """Fixed-lag MAP decoding of spans.
+
+    Parameters
+    ----------
+    grammar : Grammar
+        Every state must continue, or be followed by one that does: otherwise a gap between nodes could leave a stream
+        without any labelling after it has committed itself.
+    weights : SpanWeights
+        Log potentials of transitions, continuations and durations.
+    lag : float, default=1.5
+        Seconds behind the newest node after which the best path is committed; about two heartbeats at rest, as far as
+        a later node can still change what a wave was taken for.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the lag is negative or not finite, or weights or grammar do not fit.
+
+    Notes
+    -----
+    At every node, spans are committed that all hypotheses share which may cover the newest interval. Of the best path,
+    as if the stretch ended here, those spans are committed that ended `lag` ago; from then on only labellings that
+    agree with what was committed take part. A span that the grammar reports is handed over once it has ended `lag` ago,
+    with all that is committed by then; others go with it, or at most the longest duration of all states later. Nothing
+    depends on how nodes are grouped. Probabilities are those of all labellings, not only of those that agree with what
+    was committed.
+
+    Memory: the nodes of the last lag and twice the longest duration, about 1 kB each.
+    """
+
+    grammar: Grammar
+    weights: SpanWeights
+    lag: float = 1.5
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        if not (math.isfinite(self.lag) and self.lag >= 0):
+            raise InvalidParameterError(f"lag={self.lag!r} must be a finite number of seconds, 0 or more.")
+        safe = self.grammar.may_continue | self.grammar.allowed[:, self.grammar.may_continue].any(axis=1)
+        if not safe.all():
+            stuck = [state for state, ok in zip(self.grammar.states, safe, strict=True) if not ok]
+            raise InvalidParameterError(f"states {stuck} neither continue nor lead to a state that does.")
+        self.weights.checked(self.grammar)
+
+    def open(self) -> SpanDecodeStream:
+        """Return a stream at its first node."""
+        return SpanDecodeStream(self)
+
+
+class SpanDecodeStream:
+    """What the nodes so far have shown; made by `SpanDecoder.open`.
+
+    Attributes
+    ----------
+    position : int
+        Number of nodes taken so far, ends of stretches included.
+    """
+
+    def __init__(self, decoder: SpanDecoder) -> None:
+        self.position = 0
+        grammar = decoder.grammar
+        self._lag = float(decoder.lag)
+        self._reported = np.isin(grammar.states, [state for state, _ in grammar.reported])
+        self._structure = (
+            np.array(grammar.longest, dtype=np.float64),
+            grammar.may_continue,
+            *decoder.weights.checked(grammar),
+        )
+        self._window = _Window(grammar.n_states, _BLOCK)
+
+    def push(self, times: ArrayLike, potentials: Potentials) -> CommittedSpans:
+        """Take the next nodes of the stretch; the first of a stretch is its virtual start.
+
+        Parameters
+        ----------
+        times : array_like of float, shape (n_nodes,)
+            Seconds, increasing.
+        potentials : Potentials
+            Log potentials of these nodes, each of shape (n_nodes, n_states).
+
+        Returns
+        -------
+        spans : CommittedSpans
+            Those that can be handed over now.
+
+        Raises
+        ------
+        StreamError
+            If the times do not continue the stretch.
+        InvalidSignalError
+            If shapes do not match, times do not increase or a potential is not finite.
+        """
+        times, parts = self._checked(times, potentials)
+        found = [self._advance(times[:0], Potentials(*(part[:0] for part in parts)), last=False)]
+        for start in range(0, len(times), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            found.append(self._advance(times[block], Potentials(*(part[block] for part in parts)), last=False))
+        return CommittedSpans.concat(found)
+
+    def close_stretch(self, time: float) -> CommittedSpans:
+        """End the stretch at `time` seconds, its virtual end; the next node starts another one.
+
+        Returns
+        -------
+        spans : CommittedSpans
+            All that have not been handed over yet.
+
+        Raises
+        ------
+        StreamError
+            If no node of the stretch has come yet, or `time` does not lie after the last one.
+        """
+        if self._window.n_rows == 0:
+            raise StreamError(f"close_stretch({time!r}): the stretch has no node yet; push its start first.")
+        times, parts = self._checked([time], Potentials.zeros(1, self._window.n_states))
+        spans = self._advance(times, parts, last=True)
+        self._window = _Window(self._window.n_states, _BLOCK)
+        return spans
+
+    def _checked(self, times: ArrayLike, potentials: Potentials) -> tuple[NDArray[np.float64], Potentials]:
+        """Return times and potentials as arrays that continue the stretch."""
+        times = check_node_times(times)
+        parts = check_potentials(potentials, len(times), self._window.n_states)
+        if len(times) and self._window.n_rows and times[0] <= self._window.newest_time:
+            raise StreamError(
+                f"times[0]={times[0]} s does not lie after the last node at {self._window.newest_time} s. "
+                "Close the stretch before time starts anew."
+            )
+        return times, parts
+
+    def _advance(self, times: NDArray[np.float64], potentials: Potentials, *, last: bool) -> CommittedSpans:
+        """Take at most one block of nodes."""
+        from mhealth._kernels import _span_stream as kernels
+
+        window = self._window
+        first_node = self.position + len(times) - window.append(times, potentials, float(self._structure[0].max()))
+        self.position += len(times)
+        capacity = len(window.times)
+        out, occupancy = np.empty((capacity, 4), dtype=np.int64), np.empty(capacity)
+        window.marks[kernels.N_OUT] = window.marks[kernels.N_INTERVALS] = 0
+        kernels.advance(
+            window.n_rows, last, self._lag, self._reported, window.marks, self._structure, window.unaries[0],
+            window.unaries[1:], window.times, window.allowed, (window.total, *window.sums),
+            (window.total, *window.best), window.arcs, window.branch, window.kept, window.ahead, window.waiting,
+            window.path, window.begin, out, occupancy, window.scratch,
+        )  # fmt: skip
+        start, stop, state, continued = out[: window.marks[kernels.N_OUT]].T.copy()
+        return CommittedSpans(
+            start=start + first_node,
+            stop=stop + first_node,
+            start_time=window.times[start],
+            stop_time=window.times[stop],
+            state=state,
+            continued=continued.astype(bool),
+            occupancy=occupancy[: window.marks[kernels.N_INTERVALS]].copy(),
+        )
+
+
+class _Window:
+    """The rows of the lattice that a stretch still needs, and room for one more block of nodes."""
+
+    def __init__(self, n_states: int, capacity: int) -> None:
+        self.n_states = n_states
+        self.n_rows = 0
+        self.marks = np.array([0, 0, 0, -1, 0, 0, 0], dtype=np.int64)
+        self._allocate(capacity)
+
+    def _allocate(self, capacity: int) -> None:
+        """Make zeroed tables of `capacity` rows."""
+        n = self.n_states
+
+        def tables(count: int, columns: int, dtype: type = np.float64) -> tuple[NDArray, ...]:
+            return tuple(np.zeros((capacity, columns), dtype=dtype) for _ in range(count))
+
+        self.times = np.zeros(capacity)
+        self.allowed = np.full(capacity, 255, dtype=np.uint8)
+        self.unaries = tables(4, n)
+        (self.total,) = tables(1, n)
+        self.sums, self.best = tables(3, n), tables(3, n)
+        self.arcs = tables(3, n, np.int64)
+        (self.branch,) = tables(1, 2 * n, np.int64)
+        (self.kept,) = tables(1, 2 * n, np.bool_)
+        self.ahead = tables(2, n)
+        self.waiting, self.path = np.zeros((capacity, 4), dtype=np.int64), np.zeros((capacity, 2), dtype=np.int64)
+        self.begin = np.zeros(n)
+        self.scratch = (
+            np.zeros(2 * capacity + n), np.zeros(2 * capacity + n), np.zeros(capacity),
+            np.zeros(capacity, dtype=np.int64), np.zeros(n, dtype=np.int64),
+        )  # fmt: skip
+
+    @property
+    def newest_time(self) -> float:
+        """Time of the newest node in seconds; the window must not be empty."""
+        return float(self.times[self.n_rows - 1])
+
+    def append(self, times: NDArray[np.float64], potentials: Potentials, cap: float) -> int:
+        """Add nodes, dropping or making rows where there is no room; return the number of rows."""
+        if self.n_rows + len(times) > len(self.times):
+            self._make_room(len(times), cap)
+        rows = slice(self.n_rows, self.n_rows + len(times))
+        self.times[rows] = times
+        for table, part in zip(self.unaries, potentials, strict=True):
+            table[rows] = part
+        self.n_rows += len(times)
+        return self.n_rows
+
+    def _make_room(self, n_new: int, cap: float) -> None:
+        """Keep only the rows from one longest span before the first span that has not been handed over."""
+        from mhealth._kernels._span_stream import FILLED, FIRST, N_WAITING, ROOT_ROW
+
+        oldest = int(self.waiting[0, 0] if self.marks[N_WAITING] else self.marks[ROOT_ROW])
+        # One row more than spans of at most `cap` can reach, lest rounding decides.
+        drop = max(0, int(np.searchsorted(self.times[:oldest], self.times[oldest] - cap)) - 1)
+        kept = slice(drop, self.n_rows)
+        old = self.__dict__.copy()
+        n_kept = self.n_rows - drop
+        capacity = len(self.times)
+        while capacity < n_kept + n_new:
+            capacity *= 2
+        self._allocate(capacity)
+        per_node = ("unaries", "sums", "best", "arcs", "ahead")
+        for name in per_node:
+            for table, before in zip(getattr(self, name), old[name], strict=True):
+                table[:n_kept] = before[kept]
+        for name in ("times", "total", "branch", "kept"):
+            getattr(self, name)[:n_kept] = old[name][kept]
+        self.waiting[: len(old["waiting"])] = old["waiting"]
+        # Tables that hold rows count them from the first one kept.
+        _, started, linked = self.arcs
+        for table, per_row in ((started, 2), (linked, 2), (self.branch, 2 * self.n_states)):
+            table[:n_kept] = np.maximum(table[:n_kept] - per_row * drop, -1)
+        self.waiting[: self.marks[N_WAITING], :2] -= drop
+        self.marks[ROOT_ROW] -= drop
+        self.marks[FILLED] -= drop
+        if drop:
+            self.marks[FIRST] = -1
+        self.n_rows = n_kept
