@@ -57,13 +57,17 @@ class RecordingInfo:
         RecordingFileError
             If the channels have several rates.
         """
+        self.check_one_rate()
+        return self.rates[0]
+
+    def check_one_rate(self) -> None:
+        """Raise RecordingFileError if the channels have several sampling rates."""
         if len(set(self.rates)) > 1:
             listed = ", ".join(f"{c} at {r:g} Hz" for c, r in zip(self.channels, self.rates, strict=True))
             raise RecordingFileError(
                 f"{self.path} holds channels of several sampling rates: {listed}. "
                 "Choose channels of one rate with channels=[...] (--channels on the command line)."
             )
-        return self.rates[0]
 
     @property
     def duration(self) -> float | None:
@@ -156,8 +160,11 @@ def _column(info: RecordingInfo, wanted: str | int) -> int:
 
 
 def with_rate(info: RecordingInfo, fs: float | None) -> RecordingInfo:
-    """Return the header with the rate that the user states instead of the file's own."""
-    return info if fs is None else replace(info, rates=(check_fs(fs),) * len(info.rates))
+    """Return the header with the rate that the user states instead of the one that its channels share."""
+    if fs is None:
+        return info
+    info.check_one_rate()
+    return replace(info, rates=(check_fs(fs),) * len(info.rates))
 
 
 def with_units(info: RecordingInfo, units: str | Sequence[str] | None) -> RecordingInfo:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mhealth.core import Gap, Recording
-from mhealth.errors import InvalidParameterError, RecordingFileError
+from mhealth.errors import InvalidParameterError, MHealthError, RecordingFileError
 from mhealth.io._edf import EdfSource
 from mhealth.io._info import Block, RecordingInfo, Source, pick_columns, with_rate, with_units
 from mhealth.io._pieces import join_gaps
@@ -192,7 +192,12 @@ def _open(
     fs: float | None,
     units: str | Sequence[str] | None,
 ) -> _Opened:
-    source = _source(Path(path), fs)
+    try:
+        source = _source(Path(path), fs)
+    except OSError as error:
+        if isinstance(error, MHealthError):
+            raise
+        raise RecordingFileError(f"{path} cannot be read: {error.strerror or error}. Check its permissions.") from error
     columns = pick_columns(source.info, channels)
     info = with_units(with_rate(source.info.pick(columns), fs), units)
     unstated = [] if units else [name for name in info.channels if name in info.uncalibrated]
@@ -212,8 +217,11 @@ def _source(path: Path, fs: float | None) -> Source:
         return WfdbSource(path)
     if not name.endswith((".edf", ".csv", ".csv.gz", ".parquet")):
         known = "WFDB (a .hea header), EDF or EDF+ (.edf), CSV (.csv, .csv.gz) and Parquet (.parquet)"
-        if path.is_file():
-            raise RecordingFileError(f"{path} has none of the formats that can be read: {known}.")
+        if path.exists():
+            kind = (
+                "is a folder; name one recording in it" if path.is_dir() else "has none of the formats that can be read"
+            )
+            raise RecordingFileError(f"{path} {kind}: {known}.")
         raise RecordingFileError(f"{path} does not exist, nor does the WFDB header {path.name}.hea. Formats: {known}.")
     if not path.is_file():
         raise RecordingFileError(f"{path} does not exist. Check the path.")

@@ -1,4 +1,5 @@
 import datetime
+import sys
 
 import edfio
 import numpy as np
@@ -129,6 +130,13 @@ def test_a_missing_file_is_an_error(tmp_path):
 
 
 def test_without_edfio_the_error_names_the_extra(plain, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "edfio", None)
+    monkeypatch.setitem(sys.modules, "edfio", None)
     with pytest.raises(ImportError, match=r"pip install 'mhealth\[edf\]'"):
         read_recording(plain)
+
+
+def test_a_stated_rate_does_not_hide_that_channels_differ(tmp_path, ecg):
+    path = write_edf(tmp_path / "rec.edf", signal(ecg, 250, "ECG"), signal(ecg[::10], 25, "resp"))
+    with pytest.raises(RecordingFileError, match="several sampling rates"):
+        read_recording(path, fs=500)
+    assert read_recording(path, channels=["ECG"], fs=500).duration == 5.0

@@ -1,5 +1,6 @@
 import datetime
 import gzip
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mhealth.core import Gap
-from mhealth.errors import InvalidParameterError, RecordingFileError
+from mhealth.errors import InvalidParameterError, MissingExtraError, RecordingFileError
 from mhealth.io import _table, blocks, open_recording, read_recording
 
 
@@ -279,3 +280,15 @@ def test_a_publishers_csv_with_rounded_times_is_read(data_dir):
     recording = read_recording(data_dir / "bidmc" / "bidmc_csv" / "bidmc_01_Signals.csv.gz")
     assert (recording.fs, recording.n_samples, recording.gaps) == (125.0, 60001, ())
     assert recording.channels == ("RESP", "PLETH", "V", "AVR", "II")
+
+
+def test_without_pyarrow_the_error_names_the_extra(tmp_path, monkeypatch):
+    path = parquet(tmp_path / "rec.parquet", ECG=np.zeros(100))
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mhealth\[parquet\]'"):
+        read_recording(path, fs=100)
+
+
+def test_a_folder_is_no_recording(tmp_path):
+    with pytest.raises(RecordingFileError, match="is a folder; name one recording in it"):
+        read_recording(tmp_path)
