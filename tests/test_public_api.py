@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from enum import Enum
 from types import ModuleType
 
 import pytest
@@ -104,18 +105,27 @@ def test_every_public_name_has_a_docstring_that_matches_its_signature(package):
 def differences(name: str, thing: object, *, method: bool = False) -> list[str]:
     """Say what a docstring lacks.
 
-    Short methods, and streams, which only `open` makes, may go without a Parameters section, but not with a wrong one.
+    What nobody calls with arguments needs no Parameters: properties, enumerations, protocols. Results may list them as
+    Attributes. Short methods, and streams, which only `open` makes, may go without, but not with wrong ones.
     """
     docstring = thing.__doc__ or ""
     if not sections(docstring)[""].strip():
         return [f"{name} has no docstring"]
-    if isinstance(thing, property) or (inspect.isclass(thing) and issubclass(thing, tuple)):
+    if isinstance(thing, property) or (inspect.isclass(thing) and is_never_constructed(thing)):
         return []
-    documented, accepted = documented_parameters(docstring), accepted_parameters(thing)
+    accepted = accepted_parameters(thing)
+    documented = documented_parameters(docstring)
+    if not documented and inspect.isclass(thing):
+        documented = [a for a in documented_parameters(docstring, "Attributes") if a in accepted]
     optional = method or name.endswith("Stream")
-    if documented == accepted or (optional and not documented):
+    if sorted(documented) == sorted(accepted) or (optional and not documented):
         return []
     return [f"{name} documents {documented} but takes {accepted}"]
+
+
+def is_never_constructed(cls: type) -> bool:
+    """Return whether users call no constructor of a class."""
+    return issubclass(cls, tuple | Enum) or getattr(cls, "_is_protocol", False)
 
 
 NUMPYDOC = """Do.

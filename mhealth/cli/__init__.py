@@ -2,8 +2,7 @@
 
 import typer
 
-from mhealth.cli import _demo, _evaluate, _intervals, _label, _models, _train
-from mhealth.cli._terminal import help_of
+from mhealth.cli import _demo, _evaluate, _intervals, _label, _models, _terminal, _train
 
 __all__ = ["app", "main"]
 
@@ -24,7 +23,7 @@ for _command, _epilog in (
     (_models.models, _models.EPILOG),
     (_demo.demo, _demo.EPILOG),
 ):
-    app.command(help=help_of(_command), epilog=_epilog)(_command)
+    app.command(help=_terminal.help_of(_command), epilog=_epilog)(_command)
 
 
 def main() -> None:

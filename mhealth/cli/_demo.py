@@ -36,11 +36,11 @@ SHOWN = 20.0
 """Seconds in the plot: as much as can be read on one page."""
 
 MEASURES = {
-    "heart_rate_bpm": "rate (1/min)",
-    "pr_ms": "PR (ms)",
-    "qrs_ms": "QRS (ms)",
-    "qt_ms": "QT (ms)",
-    "qtc_fridericia_ms": "QTcF (ms)",
+    "heart_rate_bpm": "rate\n1/min",
+    "pr_ms": "PR\nms",
+    "qrs_ms": "QRS\nms",
+    "qt_ms": "QT\nms",
+    "qtc_fridericia_ms": "QTcF\nms",
 }
 
 
@@ -117,6 +117,6 @@ def _print_summary(title: str, spans: Spans, intervals: Intervals, seconds: floa
         counts = [len(of_channel.of(label=label)) for label in waves]
         measured = [getattr(intervals, name)[intervals.channel == code] for name in MEASURES]
         typical = [f"{np.nanmedian(values):.0f}" if np.isfinite(values).any() else "–" for values in measured]
-        rows.append([channel, *counts, f"{(lost.offset - lost.onset).sum() / spans.fs:.1f} s", *typical])
+        rows.append([channel, *counts, f"{(lost.offset - lost.onset).sum() / spans.fs:.1f}", *typical])
     note = "Medians over beats. Research software, no medical device."
-    print_table(f"{title}, {seconds:.0f} s", ["channel", *waves, UNUSABLE, *MEASURES.values()], rows, note=note)
+    print_table(f"{title}, {seconds:.0f} s", ["channel", *waves, f"{UNUSABLE}\ns", *MEASURES.values()], rows, note=note)
