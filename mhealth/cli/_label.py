@@ -359,9 +359,9 @@ def _run_in_processes(jobs: Sequence[Job], n_workers: int, bar: Bar) -> Iterator
             for future in done:
                 try:
                     yield future.result()
-                except BrokenProcessPool as error:
-                    reason = "its worker process died, for example for want of memory; try fewer --jobs"
-                    yield Outcome(job_of[future], Counter(), error=f"{reason} ({error})")
+                except BrokenProcessPool:
+                    reason = "a worker process died, perhaps for want of memory. Use --resume, with fewer --jobs."
+                    yield Outcome(job_of[future], Counter(), error=reason)
     except BaseException:
         stop.set()
         raise
