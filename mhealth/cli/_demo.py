@@ -24,6 +24,7 @@ from mhealth.core import UNUSABLE, Spans
 
 if TYPE_CHECKING:
     from mhealth.intervals import Intervals
+    from mhealth.report import Sliceable
 
 __all__ = ["EPILOG", "demo"]
 
@@ -67,26 +68,12 @@ def demo(
 
     terminal = Terminal(quiet=quiet)
     announce_compilation(terminal)
-    labeler = load_labeler(model, None)
     if record is None:
-        from mhealth.simulate import demo_recording
-
-        recording, _ = demo_recording()
-        spans = labeler.label(recording)
-        seconds = recording.duration
+        recording, spans, seconds = _label_synthetic(model)
         title = "Synthetic ECG"
     else:
-        recording = select(Job(record=record, channels=split_channels(channels) or None, fs=fs, units=units))
-        done = 0.0
-        with Bar(terminal, unit="s") as bar:
-
-            def show(now: float, total: float | None) -> None:
-                nonlocal done
-                done = now
-                bar.update(f"labeling {recording.name}", now, total)
-
-            spans = Spans.concat(label_blocks(recording, labeler, show))
-        seconds = done
+        job = Job(record=record, model=model, channels=split_channels(channels) or None, fs=fs, units=units)
+        recording, spans, seconds = _label_file(job, terminal)
         title = recording.name
 
     intervals = ecg_intervals(spans)
@@ -96,6 +83,27 @@ def demo(
     html_report(recording, spans, intervals, out / "report.html", title=title, model=model, stop=seconds)
     _print_summary(title, spans, intervals, seconds)
     terminal.say(f"Plot: {out / 'ecg.png'}   Report: {out / 'report.html'} (open it in a browser)")
+
+
+def _label_synthetic(model: str) -> tuple[Sliceable, Spans, float]:
+    from mhealth.simulate import demo_recording
+
+    recording, _ = demo_recording()
+    return recording, load_labeler(model, None).label(recording), recording.duration
+
+
+def _label_file(job: Job, terminal: Terminal) -> tuple[Sliceable, Spans, float]:
+    selection = select(job)
+    seconds = 0.0
+    with Bar(terminal, unit="s") as bar:
+
+        def show(done: float, total: float | None) -> None:
+            nonlocal seconds
+            seconds = done
+            bar.update(f"labeling {selection.name}", done, total)
+
+        spans = Spans.concat(label_blocks(selection, load_labeler(job.model, None), show))
+    return selection, spans, seconds
 
 
 def _first_shown(spans: Spans, seconds: float) -> int:
