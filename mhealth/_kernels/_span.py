@@ -182,8 +182,8 @@ def forward(
 
 @inlined
 def scores_after(
-    i, y, first, n_nodes, n_spans, middle, times, allowed, longest, continues, duration, stopping, linking, terms, links,
-    middles, lengths,
+    i, y, first, n_nodes, n_spans, middle, times, allowed, longest, continues, duration, stopping, linking, terms,
+    links, middles, lengths,
 ):  # fmt: skip
     """Score the spans (i, i + 1 + k) of y and all that follows them.
 

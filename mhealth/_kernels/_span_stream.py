@@ -91,8 +91,8 @@ def restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept,
             if n_spans == 0:
                 n_spans = spans_that_stop(j, times, longest.max(), middles, lengths)
             best_arc(
-                j, y, marks[FIRST], False, n_spans, offset, middle, times, longest, continues, self_transition, duration,
-                total, fresh, chained, ended, started, linked, middles, lengths, root,
+                j, y, marks[FIRST], False, n_spans, offset, middle, times, longest, continues, self_transition,
+                duration, total, fresh, chained, ended, started, linked, middles, lengths, root,
             )  # fmt: skip
         for y in range(n_states):
             kept[j, 2 * y] = before[j, y] >= 0 and branch[j, 2 * before[j, y]] == 1
@@ -270,7 +270,8 @@ def hand_over(newest, marks, structure, unaries, times, allowed, sums, ahead, wa
         start, stop, y = waiting[k, 0], waiting[k, 1], waiting[k, 2]
         n = marks[N_INTERVALS]
         occupy(
-            start, stop, y, newest, log_z, marks, structure, unaries[2], times, allowed, sums, ahead, occupancy[n:], scratch
+            start, stop, y, newest, log_z, marks, structure, unaries[2], times, allowed, sums, ahead, occupancy[n:],
+            scratch,
         )  # fmt: skip
         marks[N_INTERVALS] = n + stop - start
         out[marks[N_OUT]] = waiting[k]

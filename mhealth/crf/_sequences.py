@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from mhealth.crf._grammar import Grammar
 from mhealth.errors import InvalidParameterError, InvalidSignalError
 
-__all__ = ["Potentials", "SpanWeights", "check_sequences", "sequence_bounds"]
+__all__ = [
+    "Potentials",
+    "SpanWeights",
+    "check_allowed",
+    "check_node_times",
+    "check_potentials",
+    "check_stacked_times",
+    "check_unary",
+    "over_sequences",
+    "sequence_bounds",
+]
 
 
 class Potentials(NamedTuple):
@@ -187,3 +200,34 @@ def check_stacked_times(times: ArrayLike, bounds: NDArray[np.int64]) -> NDArray[
             f"times go from {times[node]} to {times[node + 1]} s at node {node}; they must increase."
         )
     return times
+
+
+def check_unary(unary: NDArray[np.floating], n_columns: int) -> NDArray[np.floating]:
+    """Return finite unary scores as a contiguous array of float32, or float64 if they are.
+
+    Raises
+    ------
+    InvalidSignalError
+        If the number of columns differs or a score is not finite.
+    """
+    array = np.ascontiguousarray(unary, dtype=np.float64 if np.asarray(unary).dtype == np.float64 else np.float32)
+    if array.ndim != 2 or array.shape[1] != n_columns:
+        raise InvalidSignalError(f"unary has shape {array.shape}; expected (n_nodes, {n_columns}) for this structure.")
+    if not np.isfinite(array).all():
+        node = int(np.argmin(np.isfinite(array).all(axis=1)))
+        raise InvalidSignalError(f"unary holds NaN or infinity at node {node}; expected finite scores.")
+    return array
+
+
+def over_sequences(run: Callable[[int, int, int], None], bounds: NDArray[np.int64], n_jobs: int) -> None:
+    """Call ``run(first, last, longest)`` on `n_jobs` ranges of sequences with about the same number of nodes."""
+    cuts = np.searchsorted(bounds, np.linspace(0, bounds[-1], n_jobs + 1))
+    cuts[0], cuts[-1] = 0, len(bounds) - 1
+    longest = int(np.diff(bounds).max(initial=0))
+    ranges = [(int(first), int(last), longest) for first, last in pairwise(cuts) if first < last]
+    if len(ranges) < 2:
+        for only in ranges:
+            run(*only)
+        return
+    with ThreadPoolExecutor(len(ranges)) as pool:
+        list(pool.map(lambda part: run(*part), ranges))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +14,7 @@ from mhealth.crf._sequences import (
     check_allowed,
     check_potentials,
     check_stacked_times,
+    over_sequences,
     sequence_bounds,
 )
 
@@ -145,7 +143,7 @@ def span_expectations(
             np.empty((2, longest + n_states), dtype=np.int64), log_z, *counts, *of_structure,
         )  # fmt: skip
 
-    _over_sequences(run, bounds, n_jobs)
+    over_sequences(run, bounds, n_jobs)
     return SpanExpectations(
         log_z=log_z, potentials=counts, weights=SpanWeights(*(part.sum(axis=0) for part in of_structure))
     )
@@ -185,7 +183,7 @@ def span_viterbi(
             np.empty(longest), np.empty((2, longest + n_states), dtype=np.int64), score, start, stop, state, n_spans,
         )  # fmt: skip
 
-    _over_sequences(run, bounds, n_jobs)
+    over_sequences(run, bounds, n_jobs)
     sequence = np.repeat(np.arange(n_sequences), n_spans)
     taken = bounds[sequence] + np.arange(len(sequence)) - np.repeat(np.cumsum(n_spans) - n_spans, n_spans)
     return SpanPaths(
@@ -214,17 +212,3 @@ def _checked(
 def _structure_arrays(weights: SpanWeights, grammar: Grammar) -> tuple[NDArray, ...]:
     """Return what the kernels ask for: longest, continues, transition, self_transition, duration."""
     return (np.array(grammar.longest, dtype=np.float64), grammar.may_continue, *weights.checked(grammar))
-
-
-def _over_sequences(run: Callable[[int, int, int], None], bounds: NDArray[np.int64], n_jobs: int) -> None:
-    """Call ``run(first, last, longest)`` on `n_jobs` ranges of sequences with about the same number of nodes."""
-    cuts = np.searchsorted(bounds, np.linspace(0, bounds[-1], n_jobs + 1))
-    cuts[0], cuts[-1] = 0, len(bounds) - 1
-    longest = int(np.diff(bounds).max(initial=0))
-    ranges = [(int(first), int(last), longest) for first, last in pairwise(cuts) if first < last]
-    if len(ranges) < 2:
-        for only in ranges:
-            run(*only)
-        return
-    with ThreadPoolExecutor(len(ranges)) as pool:
-        list(pool.map(lambda part: run(*part), ranges))

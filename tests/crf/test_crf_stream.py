@@ -1,4 +1,5 @@
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def decode(stream, times, potentials, ends, cuts):
     """Push the nodes cut into chunks; nodes in `ends` end a stretch."""
     found = [stream.push([], Potentials.zeros(0, ECG_GRAMMAR.n_states))]
     cuts = sorted({0, len(times), *cuts, *ends, *(end + 1 for end in ends)})
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in pairwise(cuts):
         if start in ends:
             found.append(stream.close_stretch(times[start]))
         else:
@@ -130,7 +131,7 @@ def test_spans_tile_the_stretches_obey_the_grammar_and_come_within_the_lag(rng, 
 def test_any_chunking_and_a_pickle_midway_give_the_same_bits(seed, cuts, ends, lag, copied_at):
     rng = np.random.default_rng(seed)
     times, potentials = some_nodes(rng, 700)
-    ends = sorted(end for end in ends if end - 1 not in ends) + [699]
+    ends = [*sorted(end for end in ends if end - 1 not in ends), 699]
     decoder = a_decoder(rng, lag)
     whole = decode(decoder.open(), times, potentials, ends, [])
     stream = decoder.open()

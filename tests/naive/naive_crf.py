@@ -1,5 +1,6 @@
 """Conditional random fields by enumerating every labelling. Imports nothing from mhealth."""
 
+import itertools
 import math
 from collections import defaultdict
 
@@ -82,3 +83,30 @@ def span_sums(scores, times, grammar, allowed=None):
         else:
             spans.append((i, j, y))
     return log_z, expected, best, spans
+
+
+def chain_sums(unary, transition, allowed=None):
+    """Return log Z, expected counts of states and transitions, the best score and its states.
+
+    `unary` has a row for each item; ``transition[before][after]`` may be −inf.
+    """
+    n, n_states = len(unary), len(unary[0])
+    tables = []
+    for states in itertools.product(range(n_states), repeat=n):
+        if allowed is not None and any(not (allowed[t] >> y) & 1 for t, y in enumerate(states)):
+            continue
+        score = sum(unary[t][y] for t, y in enumerate(states))
+        score += sum(transition[p][q] for p, q in itertools.pairwise(states))
+        if score > -math.inf:
+            tables.append((score, states))
+    if not tables:
+        return -math.inf, {}, -math.inf, ()
+    best, best_states = max(tables)
+    log_z = best + math.log(math.fsum(math.exp(score - best) for score, _ in tables))
+    expected = defaultdict(float)
+    for score, states in tables:
+        for t, y in enumerate(states):
+            expected["unary", t, y] += math.exp(score - log_z)
+        for p, q in itertools.pairwise(states):
+            expected["transition", p, q] += math.exp(score - log_z)
+    return log_z, expected, best, best_states
