@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -61,13 +62,14 @@ EPILOG = examples(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
-    """What became of a job: how many spans of each label, over how many seconds; or why it failed."""
+    """What became of a job: how many spans of each label, over how many seconds, with what notes; or why it failed."""
 
     job: Job
     counts: Counter[str]
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
     error: str = ""
     traceback: str = ""
 
@@ -245,30 +247,31 @@ def perform(job: Job, on_block: Callable[[float, float | None], None] = lambda d
     -------
     outcome : Outcome
     """
-    counts: Counter[str] = Counter()
+    outcome = Outcome(job, Counter())
     kept: list[Spans] = []
-    seconds = 0.0
 
     def note_time(done: float, total: float | None) -> None:
-        nonlocal seconds
-        seconds = done
+        outcome.seconds = done
         on_block(done, total)
 
-    try:
-        labeler = load_labeler(job.model, job.leads)
-        selection = select(job)
-        with _sink(job) as sink:
-            for spans in label_blocks(selection, labeler, note_time):
-                sink.write(spans)
-                counts.update(spans.classes[code] for code in spans.label)
-                if job.report is not None:
-                    kept.append(spans)
-        _write_report(job, selection, kept, seconds)
-    except BrokenPipeError:  # nobody reads on; no fault of the record
-        raise
-    except Exception as error:
-        return Outcome(job, counts, seconds, error=describe(error), traceback=traceback.format_exc())
-    return Outcome(job, counts, seconds)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            labeler = load_labeler(job.model, job.leads)
+            selection = select(job)
+            with _sink(job) as sink:
+                for spans in label_blocks(selection, labeler, note_time):
+                    sink.write(spans)
+                    outcome.counts.update(spans.classes[code] for code in spans.label)
+                    if job.report is not None:
+                        kept.append(spans)
+            _write_report(job, selection, kept, outcome.seconds)
+        except BrokenPipeError:  # nobody reads on; no fault of the record
+            raise
+        except Exception as error:
+            outcome.error, outcome.traceback = describe(error), traceback.format_exc()
+    outcome.notes = tuple(dict.fromkeys(str(warning.message) for warning in caught))
+    return outcome
 
 
 class _Table:
@@ -391,6 +394,9 @@ def _perform_in_worker(job: Job) -> Outcome:
 
 def _summarise(outcomes: Sequence[Outcome], terminal: Terminal, *, seconds: float, debug: bool) -> None:
     """Say what was found, and which records failed and why."""
+    for outcome in outcomes:
+        for note in outcome.notes:
+            terminal.say(f"note: {outcome.job.record}: {note}")
     failed = [outcome for outcome in outcomes if outcome.error]
     for outcome in failed:
         terminal.complain(f"{outcome.job.record}: {outcome.error}" if len(outcomes) > 1 else outcome.error)

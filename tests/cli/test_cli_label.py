@@ -1,6 +1,7 @@
 """`mhealth label`: which files come out, and what is said when something is wrong. The labels are fake."""
 
 import io
+import warnings
 
 import fake_labeling
 import pandas as pd
@@ -220,6 +221,19 @@ def test_what_we_did_not_foresee_is_called_a_bug(mhealth, write_csv, monkeypatch
     assert result.exit_code == 1
     assert "unexpected ZeroDivisionError: x. This is a bug" in result.stderr
     assert result.stdout == ""
+
+
+def test_warnings_are_notes_that_name_the_record(mhealth, write_csv, monkeypatch, tmp_path):
+    push = fake_labeling.Stream.push
+
+    def warned(self, chunk):
+        warnings.warn("the gain is odd", stacklevel=1)
+        return push(self, chunk)
+
+    monkeypatch.setattr(fake_labeling.Stream, "push", warned)
+    result = mhealth("label", write_csv("a.csv"), "--out", tmp_path / "x.csv")
+    assert result.exit_code == 0, result.output
+    assert "a.csv: the gain is odd\n" in result.stderr
 
 
 def test_quiet_says_nothing(mhealth, write_csv, tmp_path):
