@@ -6,21 +6,11 @@ a signal without edges. Indices count from the start of the stretch; rings are a
 Arguments that several functions share:
 
 s : record of scalars
-    Settings and state, see `mhealth.segmentation._lead`.
-rules : int64 (3, 3)
-    A row each for extrema, fine bends and coarse bends, in order of priority: half width of the smoothing box, arm (how
-    far a bend's chord reaches to either side; how far an extremum looks for its opposite), reach (to either side, of
-    the neighbourhood of which the sample is the peak); in samples.
-thresholds : float64 (3,)
-    Smallest height of each, in units of the running scale.
-raw, scales : float64 (2^k,)
-    Rings of the latest samples and of their running scales.
-smoothed, bend, height : float64 (3, 2^k)
-    Rings, a row a rule: the lead smoothed; how far that is above its chord; how high the turns are.
-turn : int8 (3, 2^k)
-    Ring of the kind of each turn, where there is one.
-out : structured (n,)
-    Candidates; `s.n_out` of them are written.
+    Settings (in samples, or in units of scale and floor) and state, see `mhealth.segmentation._lead`.
+raw, smoothed, scales, floors : float64 (2^k,)
+    Rings of the latest samples, of their averages over 2 · `s.half` + 1 samples, and of the running scale and floor.
+stack, out : structured (n,)
+    Candidates: between the last one and those on the stack lies nothing yet; `s.n_out` of those in `out` are written.
 """
 
 from __future__ import annotations
@@ -32,208 +22,187 @@ from numba import njit
 __all__ = ["end_stretch", "segment"]
 
 _FILL, _MAXIMUM, _MINIMUM, _CONCAVE, _CONVEX = range(5)  # as in mhealth.segmentation.Turn
-_EXTREMUM, _FINE, _COARSE = range(3)  # rows of `rules`
-_HALF, _ARM, _REACH = range(3)  # columns of `rules`
 
 
 @njit(cache=True, nogil=True)
-def _feed(s, value, rules, raw, smoothed, bend):
-    """Append one sample, real or held, and what it completes of the smoothed signals and their bends."""
+def _feed(s, value, raw, smoothed):
+    """Append one sample, real or held, and the average that it completes."""
     mask = len(raw) - 1
     i = s.n_fed
+    half = s.half
     raw[i & mask] = value
-    for rule in range(3):
-        half = rules[rule, _HALF]
-        total = 0.0
-        for k in range(i - 2 * half, i + 1):
-            total += raw[k & mask]
-        smoothed[rule, (i - half) & mask] = total / (2 * half + 1)
-        if rule != _EXTREMUM:
-            arm = rules[rule, _ARM]
-            j = i - half - arm
-            chord = 0.5 * (smoothed[rule, (j - arm) & mask] + smoothed[rule, (j + arm) & mask])
-            bend[rule, j & mask] = smoothed[rule, j & mask] - chord
+    total = 0.0
+    for k in range(i - 2 * half, i + 1):
+        total += raw[k & mask]
+    smoothed[(i - half) & mask] = total / (2 * half + 1)
     s.n_fed = i + 1
 
 
 @njit(cache=True, nogil=True)
-def _is_peak(signal, i, reach, sign):
+def _is_peak(smoothed, i, reach, sign):
     """Say whether sign · signal is largest at i within ± reach: of a plateau the middle, of equal peaks the first."""
-    mask = len(signal) - 1
-    value = sign * signal[i & mask]
+    mask = len(smoothed) - 1
+    value = sign * smoothed[i & mask]
     before = after = 1
-    while before <= reach and sign * signal[(i - before) & mask] == value:
+    while before <= reach and sign * smoothed[(i - before) & mask] == value:
         before += 1
-    while after <= reach and sign * signal[(i + after) & mask] == value:
+    while after <= reach and sign * smoothed[(i + after) & mask] == value:
         after += 1
     if before > reach or not 0 <= after - before <= 1:
         return False
     for k in range(before, reach + 1):
-        if sign * signal[(i - k) & mask] >= value:
+        if sign * smoothed[(i - k) & mask] >= value:
             return False
     for k in range(after, reach + 1):  # noqa: SIM110  (numba compiles no generator in all())
-        if sign * signal[(i + k) & mask] > value:
+        if sign * smoothed[(i + k) & mask] > value:
             return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def _extremes(signal, start, stop):
-    """Return the smallest and the largest of the samples start … stop − 1."""
-    mask = len(signal) - 1
-    low = high = signal[start & mask]
-    for k in range(start + 1, stop):
-        value = signal[k & mask]
-        low = min(low, value)
-        high = max(high, value)
-    return low, high
+def _prominence(smoothed, i, arm, sign):
+    """Return how far sign · signal falls from i within `arm`, on the side where it falls less."""
+    mask = len(smoothed) - 1
+    value = sign * smoothed[i & mask]
+    lowest_before = lowest_after = value
+    for k in range(1, arm + 1):
+        lowest_before = min(lowest_before, sign * smoothed[(i - k) & mask])
+        lowest_after = min(lowest_after, sign * smoothed[(i + k) & mask])
+    return value - max(lowest_before, lowest_after)
 
 
 @njit(cache=True, nogil=True)
-def _find_extremum(i, scale, rules, thresholds, smoothed, turn, height):
-    """Note whether the smoothed signal has an extremum at i, and return 1 if so."""
-    signal = smoothed[_EXTREMUM]
-    mask = len(signal) - 1
-    value, before, after = signal[i & mask], signal[(i - 1) & mask], signal[(i + 1) & mask]
-    reach, arm = rules[_EXTREMUM, _REACH], rules[_EXTREMUM, _ARM]
-    if before <= value >= after and _is_peak(signal, i, reach, 1.0):
-        kind, size = _MAXIMUM, value - _extremes(signal, i - arm, i + arm + 1)[0]
-    elif before >= value <= after and _is_peak(signal, i, reach, -1.0):
-        kind, size = _MINIMUM, _extremes(signal, i - arm, i + arm + 1)[1] - value
-    else:
-        return 0
-    if not size > thresholds[_EXTREMUM] * scale:
-        return 0
-    turn[_EXTREMUM, i & mask] = kind
-    height[_EXTREMUM, i & mask] = size
-    return 1
-
-
-@njit(cache=True, nogil=True)
-def _find_bend(i, scale, rule, rules, thresholds, bend, turn, height):
-    """Note whether one of the smoothed signals bends most at i within its reach, and return 1 if so."""
-    mask = bend.shape[1] - 1
-    value = bend[rule, i & mask]
-    size = abs(value)
-    if not size > thresholds[rule] * scale:
-        return 0
-    for k in range(1, rules[rule, _REACH] + 1):
-        if abs(bend[rule, (i - k) & mask]) >= size or abs(bend[rule, (i + k) & mask]) > size:
-            return 0
-    turn[rule, i & mask] = _CONCAVE if value > 0 else _CONVEX
-    height[rule, i & mask] = size
-    return 1
-
-
-@njit(cache=True, nogil=True)
-def _emit(s, i, kind, span, height, scale, out):
-    """Write one candidate."""
-    candidate = out[s.n_out]
-    candidate.position = s.start + i
+def _note(candidate, i, kind, span, height, scale):
+    candidate.position = i
     candidate.kind = kind
     candidate.scale = span
     candidate.prominence = height / scale if scale > 0 else 0.0
     candidate.running_scale = scale
+
+
+@njit(cache=True, nogil=True)
+def _emit(s, candidate, out):
+    """Write a candidate, its position now counted from the start of the stream."""
+    entry = out[s.n_out]
+    entry.position = s.start + candidate.position
+    entry.kind = candidate.kind
+    entry.scale = candidate.scale
+    entry.prominence = candidate.prominence
+    entry.running_scale = candidate.running_scale
     s.n_out += 1
 
 
 @njit(cache=True, nogil=True)
-def _fill(s, stop, scales, smoothed, out):
-    """Split the gap between the last candidate and the next one, at `stop`, where it is long and busy."""
-    mask = len(scales) - 1
-    length = stop - s.last
-    if length > s.busy_gap:
-        low, high = _extremes(smoothed[_EXTREMUM], s.last, stop + 1)
-        if high - low > s.busy_range * scales[stop & mask]:
+def _close_gap(s, smoothed, scales, floors, stack, out, emit_end):
+    """Split the gap between the last candidate and the one at the bottom of the stack, and emit what it holds.
+
+    The gap is split where the signal is farthest from its chord, if that is far enough for a gap of its length and for
+    the range of the signal in it, and so are the parts. What remains too long for a moving signal is split evenly.
+    """
+    mask = len(smoothed) - 1
+    n_stack = 1
+    while n_stack > 0:
+        start, stop = s.last, stack[n_stack - 1].position
+        length = stop - start
+        scale = scales[stop & mask]
+        first = smoothed[start & mask]
+        low = min(first, smoothed[stop & mask])
+        high = max(first, smoothed[stop & mask])
+        for k in range(start + 1, stop):
+            low = min(low, smoothed[k & mask])
+            high = max(high, smoothed[k & mask])
+        if length >= 2 * s.shortest:
+            slope = (smoothed[stop & mask] - first) / length
+            farthest, split = 0.0, start
+            for k in range(start + s.shortest, stop - s.shortest + 1):
+                distance = abs(smoothed[k & mask] - first - slope * (k - start))
+                if distance > farthest:
+                    farthest, split = distance, k
+            least = max(s.deviation * scale, s.deviation_floor * floors[stop & mask], s.deviation_range * (high - low))
+            if farthest > least * math.sqrt(s.reference / length):
+                above = smoothed[split & mask] - first - slope * (split - start) > 0
+                kind = _CONCAVE if above else _CONVEX
+                _note(stack[n_stack], split, kind, 0.5 * length * s.period, farthest, scales[split & mask])
+                n_stack += 1
+                continue
+        if length > s.busy_gap and high - low > s.busy_range * scale:
             n_pieces = (length + s.busy_gap - 1) // s.busy_gap
             for k in range(1, n_pieces):
-                i = s.last + (2 * k * length + n_pieces) // (2 * n_pieces)
-                _emit(s, i, _FILL, s.fill_span, 0.0, scales[i & mask], out)
-    s.last = stop
+                i = start + (2 * k * length + n_pieces) // (2 * n_pieces)
+                _note(stack[n_stack], i, _FILL, length * s.period / n_pieces, 0.0, scales[i & mask])
+                _emit(s, stack[n_stack], out)
+        n_stack -= 1
+        s.last = stop
+        if n_stack > 0 or emit_end:
+            _emit(s, stack[n_stack], out)
 
 
 @njit(cache=True, nogil=True)
-def _advance(s, rules, scales, smoothed, turn, height, found, spans, out):
-    """Merge the turns found up to the sample decided last, and emit what no later turn can change.
-
-    Bit k of `s.extrema` (`s.fine`, `s.coarse`) says whether one was found k samples before that sample; bit k of
-    `s.kept` whether a fine bend that no extremum displaces was found `s.apart` + k before it.
-    """
-    near = (1 << (2 * s.apart + 1)) - 1
-    s.extrema = (s.extrema << 1) | (found & 1)
-    s.fine = (s.fine << 1) | ((found >> 1) & 1)
-    s.coarse = (s.coarse << 1) | (found >> 2)
-    s.kept = (s.kept << 1) | (1 if (s.fine >> s.apart) & 1 and not s.extrema & near else 0)
-    s.n_merged += 1
-    i = s.n_merged - 1 - 2 * s.apart
-    if i < 0:
-        return
-    mask = len(scales) - 1
-    if (s.extrema >> (2 * s.apart)) & 1:
-        rule = _EXTREMUM
-    elif (s.kept >> s.apart) & 1:
-        rule = _FINE
-    elif (s.coarse >> (2 * s.apart)) & 1 and not (s.extrema >> s.apart) & near and not s.kept & near:
-        rule = _COARSE
-    else:
-        if i - s.last == s.longest_gap:
-            _fill(s, i, scales, smoothed, out)
-            _emit(s, i, _FILL, s.fill_span, 0.0, scales[i & mask], out)
-        return
-    _fill(s, i, scales, smoothed, out)
-    _emit(s, i, turn[rule, i & mask], spans[rule], height[rule, i & mask], scales[i & mask], out)
+def _decide(s, i, smoothed, scales, floors, stack, out):
+    """Look for an extremum at i, and close the gap before it, or one that gets too long."""
+    mask = len(smoothed) - 1
+    value, before, after = smoothed[i & mask], smoothed[(i - 1) & mask], smoothed[(i + 1) & mask]
+    kind, sign = _FILL, 0.0
+    if before <= value >= after and _is_peak(smoothed, i, s.reach, 1.0):
+        kind, sign = _MAXIMUM, 1.0
+    elif before >= value <= after and _is_peak(smoothed, i, s.reach, -1.0):
+        kind, sign = _MINIMUM, -1.0
+    scale = scales[i & mask]
+    if kind != _FILL:
+        height = _prominence(smoothed, i, s.arm, sign)
+        if height > max(s.prominence * scale, s.prominence_floor * floors[i & mask]):
+            _note(stack[0], i, kind, s.arm * s.period, height, scale)
+            _close_gap(s, smoothed, scales, floors, stack, out, True)
+            return
+    if i - s.last == s.longest_gap:
+        _note(stack[0], i, _FILL, s.longest_gap * s.period, 0.0, scale)
+        _close_gap(s, smoothed, scales, floors, stack, out, True)
 
 
 @njit(cache=True, nogil=True)
-def end_stretch(s, rules, spans, raw, scales, smoothed, turn, height, out):
-    """Emit the last candidates of the stretch; beyond its end nothing turns."""
-    if s.n_decided > 0:
-        for _ in range(2 * s.apart):
-            _advance(s, rules, scales, smoothed, turn, height, 0, spans, out)
-        _fill(s, s.n_decided - 1, scales, smoothed, out)
+def end_stretch(s, smoothed, scales, floors, stack, out):
+    """Emit the last candidates of the stretch; its last sample closes the gap but is none."""
+    if s.n_decided - 1 > s.last:
+        _note(stack[0], s.n_decided - 1, _FILL, 0.0, 0.0, 0.0)
+        _close_gap(s, smoothed, scales, floors, stack, out, False)
     s.start += s.n_decided
     s.n_fed = -s.pad
-    s.n_decided = s.n_merged = s.last = s.held = 0
-    s.extrema = s.fine = s.coarse = s.kept = 0
+    s.n_decided = s.last = s.held = 0
 
 
 @njit(cache=True, nogil=True)
-def segment(samples, scale, s, rules, thresholds, spans, raw, scales, smoothed, bend, turn, height, out):
+def segment(samples, scale, floor, s, raw, smoothed, scales, floors, stack, out):
     """Decide the samples whose running scale is known.
 
     Parameters
     ----------
     samples : float32 (n,)
         Samples from the first undecided one on; NaN ends a stretch.
-    scale : float64 (m,), m <= n
-        Running scale of the first m. Either `s.pad` more samples follow, or the stretch ends before.
-    spans : float32 (3,)
-        Temporal scale of each rule in seconds.
+    scale, floor : float64 (m,), m <= n
+        Running scale and floor of the first m. Either `s.pad` more samples follow, or the stretch ends before.
     """
     s.n_out = 0
     mask = len(scales) - 1
     for j in range(len(scale)):
         if math.isnan(samples[j]):
-            end_stretch(s, rules, spans, raw, scales, smoothed, turn, height, out)
+            end_stretch(s, smoothed, scales, floors, stack, out)
             s.start += 1
             continue
         ahead = j + s.pad
         if s.n_decided == 0:
             s.value = float(samples[j])
             while s.n_fed < 0:
-                _feed(s, s.value, rules, raw, smoothed, bend)
+                _feed(s, s.value, raw, smoothed)
             ahead = j
-        while s.n_fed <= s.n_decided + s.pad:
+        i = s.n_decided
+        while s.n_fed <= i + s.pad:
             if not s.held and ahead < len(samples) and not math.isnan(samples[ahead]):
                 s.value = float(samples[ahead])
                 ahead += 1
             else:
                 s.held = 1
-            _feed(s, s.value, rules, raw, smoothed, bend)
-        i = s.n_decided
+            _feed(s, s.value, raw, smoothed)
         scales[i & mask] = scale[j]
-        found = _find_extremum(i, scale[j], rules, thresholds, smoothed, turn, height)
-        found += 2 * _find_bend(i, scale[j], _FINE, rules, thresholds, bend, turn, height)
-        found += 4 * _find_bend(i, scale[j], _COARSE, rules, thresholds, bend, turn, height)
+        floors[i & mask] = floor[j]
         s.n_decided += 1
-        _advance(s, rules, scales, smoothed, turn, height, found, spans, out)
+        _decide(s, i, smoothed, scales, floors, stack, out)

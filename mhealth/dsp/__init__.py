@@ -2,7 +2,7 @@
 
 from mhealth.dsp._quality import QualityStream, Reason, SignalQuality, UnusableSpans, unusable_spans
 from mhealth.dsp._resample import Resampler, ResampleStream
-from mhealth.dsp._scale import RunningScale, RunningScaleStream
+from mhealth.dsp._scale import RunningScale, RunningScaleStream, ScaleAndFloor
 
 __all__ = [
     "QualityStream",
@@ -11,6 +11,7 @@ __all__ = [
     "Resampler",
     "RunningScale",
     "RunningScaleStream",
+    "ScaleAndFloor",
     "SignalQuality",
     "UnusableSpans",
     "unusable_spans",

@@ -1,9 +1,10 @@
-"""How large the waves of one lead are at present."""
+"""How large the waves of one lead are at present, and how large its noise."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,39 +13,64 @@ from mhealth.core import check_fs
 from mhealth.dsp._chunks import check_chunk
 from mhealth.errors import InvalidParameterError, StreamError
 
-__all__ = ["RunningScale", "RunningScaleStream"]
+__all__ = ["RunningScale", "RunningScaleStream", "ScaleAndFloor"]
 
 _STATE = np.dtype(
     [
-        *((name, np.int64) for name in ("behind", "ahead", "n_samples", "n_smoothed", "n_decided")),
-        *((name, np.int64) for name in ("high_first", "high_last", "low_first", "low_last")),
-        *((name, np.float64) for name in ("weight", "before", "value", "scale")),
+        *((name, np.int64) for name in ("behind", "ahead", "block", "n_samples", "n_smoothed", "n_decided")),
+        *((name, np.int64) for name in ("high_first", "high_last", "low_first", "low_last", "n_block", "n_blocks")),
+        *((name, np.float64) for name in ("weight", "quantile", "before", "value", "scale", "floor")),
+        *((name, np.float64) for name in ("block_low", "block_high")),
     ]
 )
 
 
+class ScaleAndFloor(NamedTuple):
+    """Parallel arrays, one entry a sample, in the unit of the lead; NaN where a sample is missing.
+
+    Attributes
+    ----------
+    scale : ndarray of float64, shape (n_samples,)
+        How far the lead moves in a beat.
+    floor : ndarray of float64, shape (n_samples,)
+        How far it moves within a block of its quieter moments.
+    """
+
+    scale: NDArray[np.float64]
+    floor: NDArray[np.float64]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunningScale:
-    """Exponential average of the range (largest less smallest value) of one lead in a sliding window.
+    """How large the waves of one lead are at present, and how large its noise.
 
-    The range is taken of the lead smoothed over 3 samples, so that a single outlying sample counts a third. The first
-    window of a stretch, `behind` + `ahead` seconds long, gives the scale of all samples up to `behind`; from there on
-    the window slides and the average follows. A shorter stretch has one scale, its range. NaN ends a stretch.
+    The *scale* is an exponential average of the range (largest less smallest value) in a sliding window; the *floor* a
+    quantile of the ranges of the latest short blocks: between its waves an ECG moves by noise only. Ranges are taken of
+    the lead smoothed over 3 samples, so that a single outlying sample counts a third. The first window of a stretch,
+    `behind` + `ahead` seconds long, gives the scale and the floor of all samples up to `behind`; from there on the
+    window slides and the average follows. At the end of a stretch the window is what is left of it. NaN ends a stretch.
 
     Parameters
     ----------
-    behind, ahead : float, default=1.7 and 0.2
-        How far the window reaches back and forward, in seconds. Together they exceed the longest RR interval of a heart
-        at 32 beats a minute; `ahead` is the delay.
+    behind, ahead : float, default=1.74 and 0.16
+        How far the window reaches back and forward, in seconds. Together they exceed the RR interval of a heart at 32
+        beats a minute; `ahead` is the delay.
     time_constant : float, default=2.0
         Of the average, in seconds: a beat or two of another height change little.
+    block : float, default=0.04
+        Length of the blocks in seconds: noise above 25 Hz shows its whole range in one, a P wave does not.
+    memory : float, default=1.92
+        The floor looks at the blocks of so many seconds: about as many as the first window has.
+    quantile : float, default=0.35
+        Share of the blocks that the floor exceeds; TP and ST take a larger share of most beats. Tuned with the
+        segmenter's settings, see `experiments/candidates`.
 
     Notes
     -----
-    Each sample enters and leaves each of two monotone queues [1]_ once, which is O(1) a sample. State: the two queues,
-    at most `behind` + `ahead` seconds each. A scale is decided `ahead` seconds after its sample; at the start of a
-    stretch `behind` + `ahead` seconds after the first. Scaling the lead by a power of two scales the scale, to the
-    bit; flipping its sign does nothing.
+    Each sample enters and leaves each of two monotone queues [1]_ once, and each block is sorted into the others once,
+    which is O(1) a sample. State: the two queues, at most `behind` + `ahead` seconds each, and the blocks. Values are
+    decided `ahead` seconds after their sample; at the start of a stretch `behind` + `ahead` seconds after the first.
+    Scaling the lead by a power of two scales them, to the bit; flipping its sign does nothing.
 
     References
     ----------
@@ -53,27 +79,32 @@ class RunningScale:
 
     Examples
     --------
-    >>> RunningScale().scale([0.0, 0.0, 3.0, 3.0, 3.0, 0.0], fs=250.0)
+    >>> RunningScale().measure([0.0, 0.0, 3.0, 3.0, 3.0, 0.0], fs=250.0).scale
     array([3., 3., 3., 3., 3., 3.])
     """
 
-    behind: float = 1.7
-    ahead: float = 0.2
+    behind: float = 1.74
+    ahead: float = 0.16
     time_constant: float = 2.0
+    block: float = 0.04
+    memory: float = 1.92
+    quantile: float = 0.35
 
     def __post_init__(self) -> None:
         """Check the durations."""
-        for name in ("behind", "ahead", "time_constant"):
+        for name in ("behind", "ahead", "time_constant", "block", "memory"):
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise InvalidParameterError(f"{name}={value!r} must be a positive, finite number of seconds.")
+        if not 0 <= self.quantile < 1:
+            raise InvalidParameterError(f"quantile={self.quantile!r} must be a share, at least 0 and below 1.")
 
     def open(self, *, fs: float) -> RunningScaleStream:
         """Return a stream for one lead sampled at `fs` Hz."""
         return RunningScaleStream(self, fs=fs)
 
-    def scale(self, lead: ArrayLike, *, fs: float) -> NDArray[np.float64]:
-        """Return the scale at every sample of one lead: open, push, flush.
+    def measure(self, lead: ArrayLike, *, fs: float) -> ScaleAndFloor:
+        """Measure one lead in one go: open, push, flush.
 
         Parameters
         ----------
@@ -84,11 +115,11 @@ class RunningScale:
 
         Returns
         -------
-        scale : ndarray of float64, shape (n_samples,)
-            In the unit of `lead`; NaN where a sample is missing.
+        values : ScaleAndFloor
+            At every sample.
         """
         stream = self.open(fs=fs)
-        return np.concatenate([stream.push(lead), stream.flush()])
+        return ScaleAndFloor(*(np.concatenate(pair) for pair in zip(stream.push(lead), stream.flush(), strict=True)))
 
 
 class RunningScaleStream:
@@ -97,7 +128,7 @@ class RunningScaleStream:
     Attributes
     ----------
     ahead_samples : int
-        Samples that a scale waits for after its own (more at the start of a stretch).
+        Samples that a value waits for after its own (more at the start of a stretch).
     position : int
         Index of the next input sample.
     """
@@ -110,16 +141,26 @@ class RunningScaleStream:
         self._reach = behind + self.ahead_samples
         self._state = np.recarray(1, dtype=_STATE)
         self._state.fill(0)
-        self._state.behind = behind
-        self._state.ahead = self.ahead_samples
-        self._state.weight = -math.expm1(-1 / (running_scale.time_constant * fs))
-        self._state.high_last = self._state.low_last = -1
+        block = max(1, round(running_scale.block * fs))
+        settings = {
+            "behind": behind,
+            "ahead": self.ahead_samples,
+            "block": block,
+            "weight": -math.expm1(-1 / (running_scale.time_constant * fs)),
+            "quantile": running_scale.quantile,
+            "high_last": -1,
+            "low_last": -1,
+        }
+        for name, value in settings.items():
+            self._state[name] = value
+        self._blocks = np.zeros(max(1, round(running_scale.memory * fs / block)))
+        self._ordered = np.zeros(len(self._blocks))
         self._queues = np.zeros((2, 1 << self._reach.bit_length()))
         self._indices = np.zeros(self._queues.shape, dtype=np.int64)
         self._ended = False
 
-    def push(self, chunk: ArrayLike, *, start: int | None = None) -> NDArray[np.float64]:
-        """Take the next samples and return the scales that are decided now.
+    def push(self, chunk: ArrayLike, *, start: int | None = None) -> ScaleAndFloor:
+        """Take the next samples and return the values that are decided now.
 
         Parameters
         ----------
@@ -130,8 +171,8 @@ class RunningScaleStream:
 
         Returns
         -------
-        scale : ndarray of float64, shape (m,)
-            One for each of the m samples after those decided before, NaN where a sample is missing.
+        values : ScaleAndFloor
+            Those of the samples after the ones decided before.
 
         Raises
         ------
@@ -143,13 +184,13 @@ class RunningScaleStream:
         from mhealth._kernels._scale import running_scale
 
         samples = np.ascontiguousarray(check_chunk(chunk, start=start, position=self.position, ended=self._ended))
-        scale = np.empty(len(samples) + self._reach)
-        n_scale = running_scale(samples, self._state[0], self._queues, self._indices, scale)
+        scale, floor = np.empty((2, len(samples) + self._reach))
+        n_decided = running_scale(samples, *self._buffers(), scale, floor)
         self.position += len(samples)
-        return scale[:n_scale]
+        return ScaleAndFloor(scale[:n_decided], floor[:n_decided])
 
-    def flush(self) -> NDArray[np.float64]:
-        """End the stream and return the scales of the last samples, by what there is.
+    def flush(self) -> ScaleAndFloor:
+        """End the stream and return the values of the last samples, by what there is.
 
         Raises
         ------
@@ -161,5 +202,10 @@ class RunningScaleStream:
         if self._ended:
             raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
         self._ended = True
-        scale = np.empty(self._reach)
-        return scale[: drain_scale(self._state[0], self._queues, self._indices, scale, 0)]
+        scale, floor = np.empty((2, self._reach))
+        n_decided = drain_scale(*self._buffers(), scale, floor, 0)
+        return ScaleAndFloor(scale[:n_decided], floor[:n_decided])
+
+    def _buffers(self) -> tuple[np.record | NDArray, ...]:
+        """Return the state as the kernels take it."""
+        return self._state[0], self._queues, self._indices, self._blocks, self._ordered

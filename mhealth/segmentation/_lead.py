@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mhealth.dsp import ScaleAndFloor
 from mhealth.errors import StreamError
 
 if TYPE_CHECKING:
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LeadCandidates", "LeadSegmenterStream", "Turn"]
 
-_SETTINGS = ("pad", "apart", "longest_gap", "busy_gap")
-_COUNTERS = (
-    "start", "n_fed", "n_decided", "n_merged", "last", "held", "extrema", "fine", "coarse", "kept", "n_out",
-)  # fmt: skip
+_SAMPLES = ("half", "reach", "arm", "pad", "shortest", "busy_gap", "longest_gap")
+_RATIOS = ("prominence", "prominence_floor", "deviation", "deviation_floor", "deviation_range", "busy_range")
 _STATE = np.dtype(
-    [(name, np.int64) for name in _SETTINGS + _COUNTERS]
-    + [(name, np.float64) for name in ("busy_range", "fill_span", "value")]
+    [(name, np.int64) for name in _SAMPLES]
+    + [(name, np.float64) for name in (*_RATIOS, "reference", "period", "value")]
+    + [(name, np.int64) for name in ("start", "n_fed", "n_decided", "last", "held", "n_out")]
 )
 _CANDIDATE = np.dtype(
     [
@@ -43,9 +43,9 @@ class Turn(IntEnum):
     MAXIMUM = 1
     MINIMUM = 2
     CONCAVE = 3
-    """A bend above the chord of its surroundings."""
+    """Bends above the chord between its neighbours."""
     CONVEX = 4
-    """A bend below the chord of its surroundings."""
+    """Bends below the chord between its neighbours."""
 
 
 class LeadCandidates(NamedTuple):
@@ -82,32 +82,31 @@ class LeadSegmenterStream:
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
-        def samples(seconds: float) -> int:
-            return max(1, round(seconds * segmenter.rate))
-
-        extrema, bends = segmenter.extrema, (segmenter.fine_bends, segmenter.coarse_bends)
-        rows = [(extrema.box, extrema.prominence_reach, extrema.reach), *((b.box, b.arm, b.reach) for b in bends)]
-        self._rules = np.array([(samples(box) // 2, samples(arm), samples(reach)) for box, arm, reach in rows])
-        half, arm, reach = self._rules.T
-        self._thresholds = np.array([rule.threshold for rule in (extrema, *bends)])
-        self._spans = np.array([extrema.reach, *(b.arm for b in bends)], dtype=np.float32)
-        self._scale = segmenter.running_scale.open(fs=segmenter.rate)
-        state = np.recarray(1, dtype=_STATE)
-        state.fill(0)
-        state.pad = max(half[0] + max(arm[0], reach[0]), (half + arm + reach)[1:].max())
-        state.apart = samples(segmenter.separation)
-        state.longest_gap = samples(segmenter.longest_gap)
-        state.busy_gap = samples(segmenter.busy_gap)
-        state.busy_range = segmenter.busy_range
-        state.fill_span = segmenter.busy_gap
-        state.n_fed = -state.pad
-        self._state = state
-        # The oldest sample that a rule looks at: the candidate before the longest gap, or the left end of a chord.
-        oldest = max(2 * int(state.apart[0]) + int(state.longest_gap[0]), 2 * int((half + arm + reach).max()))
-        size = 1 << (oldest + int(state.pad[0]) + 1).bit_length()
-        self._raw, self._scales = np.zeros(size), np.zeros(size)
-        self._smoothed, self._bend, self._height = (np.zeros((3, size)) for _ in range(3))
-        self._turn = np.zeros((3, size), dtype=np.int8)
+        rate = segmenter.rate
+        reach, arm, half = round(segmenter.reach * rate), round(segmenter.arm * rate), round(segmenter.box * rate) // 2
+        longest_gap = round(segmenter.longest_gap * rate)
+        settings = {
+            "half": half,
+            "reach": reach,
+            "arm": arm,
+            "pad": half + max(reach, arm),
+            "shortest": round(segmenter.shortest * rate),
+            "busy_gap": round(segmenter.busy_gap * rate),
+            "longest_gap": longest_gap,
+            **{name: getattr(segmenter, name) for name in _RATIOS},
+            "reference": segmenter.reference * rate,
+            "period": 1 / rate,
+            "n_fed": -half - max(reach, arm),
+        }
+        self._state = np.recarray(1, dtype=_STATE)
+        self._state.fill(0)
+        for name, value in settings.items():
+            self._state[name] = value
+        # From the candidate before the longest gap, or the sample before the first arm, to the last sample fed.
+        size = 1 << (max(longest_gap, arm + 2 * half, reach) + int(settings["pad"]) + 1).bit_length()
+        self._raw, self._smoothed, self._scales, self._floors = np.zeros((4, size))
+        self._stack = np.recarray(longest_gap + 2, dtype=_CANDIDATE)
+        self._scale = segmenter.running_scale.open(fs=rate)
         self._held = np.empty(0, dtype=np.float32)  # samples that wait for their running scale
         self._ended = False
 
@@ -143,9 +142,9 @@ class LeadSegmenterStream:
         InvalidSignalError
             If the chunk is not one lead of finite or missing samples.
         """
-        scale = self._scale.push(chunk, start=start)
+        values = self._scale.push(chunk, start=start)
         samples = np.asarray(chunk, dtype=np.float32).reshape(-1)
-        return self._take(np.concatenate([self._held, samples]), scale)
+        return self._take(np.concatenate([self._held, samples]), values)
 
     def flush(self) -> LeadCandidates:
         """End the stream and return the last candidates.
@@ -160,20 +159,17 @@ class LeadSegmenterStream:
         self._ended = True
         return self._take(self._held, self._scale.flush())
 
-    def _take(self, samples: NDArray[np.float32], scale: NDArray[np.float64]) -> LeadCandidates:
+    def _take(self, samples: NDArray[np.float32], values: ScaleAndFloor) -> LeadCandidates:
         """Decide the samples whose scale is known, and keep the others."""
         from mhealth._kernels._segment import end_stretch, segment
 
         state = self._state[0]
-        out = np.recarray(len(scale) + int(state.longest_gap) + 2 * int(state.apart) + 1, dtype=_CANDIDATE)
-        segment(
-            samples, scale, state, self._rules, self._thresholds, self._spans, self._raw, self._scales,
-            self._smoothed, self._bend, self._turn, self._height, out,
-        )  # fmt: skip
-        self._held = samples[len(scale) :].copy()
+        buffers = (self._smoothed, self._scales, self._floors, self._stack)
+        n_decided = len(values.scale)
+        out = np.recarray(n_decided + int(state.longest_gap), dtype=_CANDIDATE)
+        segment(samples, values.scale, values.floor, state, self._raw, *buffers, out)
         if self._ended:
-            end_stretch(
-                state, self._rules, self._spans, self._raw, self._scales, self._smoothed, self._turn, self._height, out
-            )  # fmt: skip
+            end_stretch(state, *buffers, out)
+        self._held = samples[n_decided:].copy()
         found = out[: int(state.n_out)]
         return LeadCandidates(*(np.ascontiguousarray(found[name]) for name in _CANDIDATE.names or ()))

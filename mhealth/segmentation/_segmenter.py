@@ -14,111 +14,102 @@ from mhealth.dsp import Resampler, RunningScale
 from mhealth.errors import InvalidParameterError, StreamError
 from mhealth.segmentation._lead import LeadCandidates, LeadSegmenterStream
 
-__all__ = ["BendRule", "EcgSegmenter", "ExtremumRule", "Segmenter", "SegmenterStream"]
-
-
-def _check_positive(settings: object) -> None:
-    """Check that every number among the fields of a dataclass is positive and finite."""
-    for item in fields(settings):  # type: ignore[arg-type]  # a dataclass
-        value = getattr(settings, item.name)
-        if isinstance(value, float | int) and not 0 < value < math.inf:
-            raise InvalidParameterError(f"{item.name}={value!r} must be a positive, finite number.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtremumRule:
-    """Which extrema are candidates: those of the smoothed signal that are the largest or smallest near by.
-
-    Parameters
-    ----------
-    box : float
-        Length of the box that smooths the signal, in seconds.
-    reach : float
-        An extremum exceeds all that is so near, in seconds.
-    prominence_reach : float
-        How near its opposite has to be, in seconds.
-    threshold : float
-        Smallest difference from that opposite, in units of the running scale.
-    """
-
-    box: float
-    reach: float
-    prominence_reach: float
-    threshold: float
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        _check_positive(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BendRule:
-    """Which bends are candidates: where the smoothed signal is farthest from its chord.
-
-    Parameters
-    ----------
-    box : float
-        Length of the box that smooths the signal, in seconds.
-    arm : float
-        The chord reaches so far to either side, in seconds.
-    reach : float
-        A bend exceeds all that are so near, in seconds.
-    threshold : float
-        Smallest distance from the chord, in units of the running scale.
-    """
-
-    box: float
-    arm: float
-    reach: float
-    threshold: float
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        _check_positive(self)
+__all__ = ["EcgSegmenter", "Segmenter", "SegmenterStream"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segmenter:
     """Adaptive segmentation of a quasi-periodic signal: the moments where it turns.
 
-    Extrema, fine bends and coarse bends are found at their own time scales, above thresholds that follow the running
-    scale of the signal. Where they are less than `separation` apart, extrema displace fine bends, and both coarse ones.
-    No two neighbours are more than `longest_gap` apart, and no more than `busy_gap` where the signal moves between
-    them by more than `busy_range`: a gap that is too long is split evenly.
+    First the extrema of the signal, smoothed by a box, that stand out from their surroundings. Then the bends: a gap
+    between two neighbours is split where the signal is farthest from the chord between them, if that is far enough,
+    and so are its parts [1]_. "Enough" follows the amplitude of the waves and the noise between them (the running scale
+    and floor), the range of the signal in the gap, and its length: √(`reference` / length) times the largest of
+    `deviation` · scale, `deviation_floor` · floor, `deviation_range` · range. Last, what remains longer than `busy_gap`
+    although the signal moves in it by more than `busy_range` is split evenly; and nowhere are two neighbours more than
+    `longest_gap` apart.
 
     Parameters
     ----------
     rate : float
         The internal rate in Hz to which signals are brought.
     running_scale : RunningScale
-        What amplitudes are compared with.
-    extrema : ExtremumRule
-    fine_bends, coarse_bends : BendRule
-    separation : float
-        A turn within this many seconds of one with priority is dropped.
-    longest_gap, busy_gap : float
-        Longest time between neighbours, in seconds: anywhere, and where the signal moves.
+        What amplitudes are compared with; its `ahead` must cover `arm`, `reach` and the box.
+    box : float
+        Length of the box that smooths the signal, in seconds.
+    reach : float
+        An extremum exceeds all that is so near to it, in seconds.
+    arm : float
+        How far it looks to either side for the bottom that it stands out from, in seconds.
+    prominence : float
+        How far it stands out at least on either side, in units of the running scale.
+    prominence_floor : float
+        The same in units of the floor; the larger counts.
+    deviation, deviation_floor, deviation_range : float
+        See above; in units of the running scale, of the floor, and of the range of the signal in the gap.
+    reference : float
+        The length in seconds of a gap in which a bend has to deviate by just that; a longer gap needs less.
+    shortest : float
+        A bend is at least so far from the neighbours between which it splits, in seconds.
+    busy_gap, longest_gap : float
+        Longest time between neighbours, in seconds: where the signal moves, and anywhere.
     busy_range : float
         Range of the smoothed signal above which it moves, in units of the running scale.
 
     Notes
     -----
-    NaN ends a stretch: each stretch without NaN is segmented as if it were a recording of its own.
+    A stretch is a run of samples without NaN. Each is segmented as if it were a recording of its own; its first and
+    last sample are held beyond its edges. The middle of a plateau is an extremum; of equal extrema and of equally far
+    bends the first counts.
+
+    A candidate is decided at most `longest_gap` + `running_scale.ahead` seconds after its sample, later only at the
+    start of a stretch, where the running scale is not known before. Every candidate's cost and the state are bounded:
+    rings of (`longest_gap` + 2 · `arm`) seconds, the state of the running scale and as many samples as it holds back.
+    Positions and kinds do not change when the signal is scaled by a power of two, to the bit; flipping its sign
+    mirrors the kinds.
+
+    References
+    ----------
+    .. [1] Douglas D. H., Peucker T. K. (1973). Algorithms for the reduction of the number of points required to
+       represent a digitized line or its caricature. Cartographica 10, 112–122. Departs from it in applying it between
+       extrema, in thresholds that follow the signal, and in bends that keep a distance from their neighbours.
     """
 
     rate: float
     running_scale: RunningScale
-    extrema: ExtremumRule
-    fine_bends: BendRule
-    coarse_bends: BendRule
-    separation: float
-    longest_gap: float
+    box: float
+    reach: float
+    arm: float
+    prominence: float
+    prominence_floor: float
+    deviation: float
+    deviation_floor: float
+    deviation_range: float
+    reference: float
+    shortest: float
     busy_gap: float
+    longest_gap: float
     busy_range: float
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _check_positive(self)
+        period = 1 / check_fs(self.rate)
+        for name in ("box", "reach", "arm", "reference", "shortest", "busy_gap", "longest_gap"):
+            value = getattr(self, name)
+            if not period <= value < math.inf:
+                raise InvalidParameterError(
+                    f"{name}={value!r} must be a finite number of seconds, at least one sample at the internal rate "
+                    f"({period:g} s)."
+                )
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, float) and not 0 <= value < math.inf:
+                raise InvalidParameterError(f"{item.name}={value!r} must be a finite number, at least 0.")
+        if self.running_scale.ahead < max(self.reach, self.arm) + self.box / 2:
+            raise InvalidParameterError(
+                f"running_scale.ahead={self.running_scale.ahead!r} must cover the surroundings of an extremum, "
+                f"{max(self.reach, self.arm) + self.box / 2:g} s (reach or arm, and half the box)."
+            )
 
     def open(self, *, fs: float, channels: Sequence[str] = ("",)) -> SegmenterStream:
         """Return a stream for signals sampled at `fs` Hz."""
@@ -141,12 +132,18 @@ class EcgSegmenter(Segmenter):
 
     rate: float = 250.0
     running_scale: RunningScale = field(default_factory=RunningScale)
-    extrema: ExtremumRule = ExtremumRule(box=0.02, reach=0.024, prominence_reach=0.048, threshold=0.015)
-    fine_bends: BendRule = BendRule(box=0.012, arm=0.012, reach=0.008, threshold=0.03)
-    coarse_bends: BendRule = BendRule(box=0.028, arm=0.04, reach=0.02, threshold=0.015)
-    separation: float = 0.012
-    longest_gap: float = 0.168
-    busy_gap: float = 0.056
+    box: float = 0.02
+    reach: float = 0.04
+    arm: float = 0.08
+    prominence: float = 0.015
+    prominence_floor: float = 1.5
+    deviation: float = 0.006
+    deviation_floor: float = 0.6
+    deviation_range: float = 0.15
+    reference: float = 0.08
+    shortest: float = 0.012
+    busy_gap: float = 0.072
+    longest_gap: float = 0.24
     busy_range: float = 0.03
 
 
