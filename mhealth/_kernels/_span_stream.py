@@ -2,34 +2,37 @@
 
 A *hypothesis* (i, y, c) is a span of y that starts at row i: c = 0 a new one, c = 1 one that continues the span before
 it. An *arc* (j, y, c) is the best span of y that stops at row j (c = 0), or is continued there (c = 1); column
-``2 y + c`` of a table holds it. The *root* is the last committed arc: the window's best paths all pass through it.
+``2 y + c`` of a table holds either. The *root* is the last committed arc: the window's best paths all pass through it.
 ``branch`` is the first arc after the root on the best path to an arc, as ``row * 2 S + column``.
 
-numba notices a change of this file, but not of `_span.py`: after changing that one, touch this one too.
+Best paths are found among log scores. Sums, which give probabilities but decide nothing, are kept as plain numbers,
+six times faster: ``mass[i, column]`` is the sum over everything before a hypothesis, divided by a factor of row i;
+``growth[t, y]`` is exp(inside[t, y]) times the factor of row t over that of row t + 1. What differs by a factor beyond
+the range of float64, 1e±300, within one window gets probability zero.
 
-Buffers are passed as the tuples that `mhealth.crf._stream` makes, in the order in which they are unpacked here.
+numba notices a change of this file, but not of `_span.py`: after changing that one, touch this one too.
+Buffers are passed as the tuples that `mhealth.crf._stream` makes, in the order in which they are unpacked here;
+``odds`` holds what ``structure`` does, with exponentials of the scores.
 """
 
 import math
 
 from mhealth._kernels._span import (
     MINUS_INFINITY,
-    NEGLIGIBLE,
     best_arc,
     best_starts,
     best_step,
+    duration_bin,
     kernel,
-    log_sum,
-    scores_after,
     spans_that_start,
     spans_that_stop,
-    sum_row,
-    sum_step,
 )
 
 # Where the stream's marks lie: the first row of the stretch (−1: no longer in the window), the rows filled, the root's
 # row and column (−1: the start of the stretch), spans that wait for their probability, spans and intervals handed over.
 FIRST, FILLED, ROOT_ROW, ROOT_COLUMN, N_WAITING, N_OUT, N_INTERVALS = range(7)
+
+SMALLEST = 1e-280  # of a sum, relative to the row before: leaves room for sums over a window
 
 
 @kernel
@@ -64,7 +67,7 @@ def restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept,
     onset, offset, middle = unaries
     total, fresh, chained, ended = best
     before, started, linked = arcs
-    _, _, lengths, middles, _ = scratch
+    lengths, middles, _ = scratch
     n_states = total.shape[1]
     root = marks[ROOT_ROW]
     state, chain = marks[ROOT_COLUMN] >> 1, marks[ROOT_COLUMN] & 1
@@ -156,7 +159,7 @@ def commit_path(newest, latest, marks, structure, unaries, times, best, arcs, wa
     onset, offset, middle = unaries
     total, fresh, chained, ended = best
     before, started, linked = arcs
-    _, _, lengths, middles, barrier = scratch
+    lengths, middles, barrier = scratch
     barrier[:] = marks[ROOT_ROW]
     best_step(
         newest, marks[FIRST], True, onset, offset, middle, times, longest, continues, transition, self_transition,
@@ -181,77 +184,132 @@ def commit_path(newest, latest, marks, structure, unaries, times, best, arcs, wa
 
 
 @kernel
-def look_back(newest, marks, structure, unaries, times, allowed, sums, ahead, waiting, begin, scratch):
-    """Sum over everything after each row back to the first waiting span, in a stretch that ends at `newest`.
-
-    Fills ``stopping`` and ``linking`` as `_span.backward` does; returns log Z.
-    """
-    longest, continues, transition, self_transition, duration = structure
-    onset, offset, middle = unaries
-    total, fresh, chained, ended = sums
-    stopping, linking = ahead
-    terms, links, lengths, middles, barrier = scratch
-    n_states = total.shape[1]
-    barrier[:] = 0
-    sum_step(
-        newest, marks[FIRST], True, onset, offset, middle, times, longest, continues, transition, self_transition,
-        duration, total, fresh, chained, ended, terms, links, middles, lengths, barrier,
-    )  # fmt: skip
-    log_z = sum_row(ended[newest], terms)
-    stopping[newest] = total[newest]
-    cap = longest.max()
-    for i in range(newest - 1, waiting[0, 0], -1):
-        n_spans = spans_that_start(i, times[: newest + 1], cap, middles, lengths)
-        for y in range(n_states):
-            begin[y] = MINUS_INFINITY
-            linking[i, y] = MINUS_INFINITY
-            count, best, best_link = scores_after(
-                i, y, marks[FIRST], newest + 1, n_spans, middle, times, allowed, longest, continues, duration, stopping,
-                linking, terms, links, middles, lengths,
-            )  # fmt: skip
-            if chained[i, y] > MINUS_INFINITY:
-                linking[i, y] = log_sum(links, count + 1, best_link) + self_transition[y]
-            if fresh[i, y] > MINUS_INFINITY:
-                begin[y] = log_sum(terms, count + 1, best) + onset[i, y] - total[i, y]
+def sum_spans(j, last, marks, odds, factors, times, sums, reached, scratch):
+    """Sum over the spans that stop at row j; unless it is the last one, also fill its masses and factor."""
+    longest, continues, transition, self_transition, duration = odds
+    onset, offset, middle = factors
+    mass, growth = sums
+    lengths, middles, _ = scratch
+    n_states, n_bins = duration.shape
+    n_spans = spans_that_stop(j, times, longest.max(), middles, lengths)
+    for y in range(n_states):
+        stopped = 0.0
+        linked = 0.0
+        inside = 1.0
+        for k in range(n_spans):
+            if lengths[k] > longest[y] and (k > 0 or not continues[y]):
+                break
+            i = j - 1 - k
+            inside *= growth[i, y]
+            span = inside * middle[middles[k], y]
+            chained = mass[i, 2 * y + 1]
+            if last or i == marks[FIRST]:
+                stopped += span * (mass[i, 2 * y] + chained)
+            else:
+                stopped += span * (mass[i, 2 * y] * duration[y, duration_bin(lengths[k], longest[y], n_bins)] + chained)
+                if continues[y] and times[j + 1] - times[i] > longest[y]:
+                    linked += span * (mass[i, 2 * y] + chained)
+        reached[y] = stopped
+        if not last:
+            reached[y] *= offset[j, y]
+            mass[j, 2 * y + 1] = linked * self_transition[y]
+    if last:
+        return
+    largest = 0.0
+    for y in range(n_states):
+        before = 0.0
         for previous in range(n_states):
-            best = MINUS_INFINITY
-            for y in range(n_states):
-                terms[y] = transition[previous, y] + begin[y]
-                best = max(best, terms[y])
-            stopping[i, previous] = log_sum(terms, n_states, best) + offset[i, previous] + total[i, previous]
-    return log_z
+            before += reached[previous] * transition[previous, y]
+        mass[j, 2 * y] = before * onset[j, y]
+        largest = max(largest, mass[j, 2 * y], mass[j, 2 * y + 1])
+    if not (SMALLEST < largest < 1.0 / SMALLEST):
+        # Beyond the range of float64: the sums start anew.
+        largest = 1.0
+        for y in range(n_states):
+            mass[j, 2 * y] = 1.0
+            mass[j, 2 * y + 1] = 0.0
+    for y in range(n_states):
+        mass[j, 2 * y] /= largest
+        mass[j, 2 * y + 1] /= largest
+        growth[j - 1, y] /= largest
 
 
 @kernel
-def occupy(start, stop, y, newest, log_z, marks, structure, middle, times, allowed, sums, ahead, occupancy, scratch):
-    """Fill the probability of state y in each interval from row `start` to row `stop`."""
-    longest, continues, _, _, duration = structure
-    _, fresh, chained, _ = sums
+def look_back(newest, marks, odds, factors, times, sums, ahead, waiting, begin, scratch):
+    """Sum over everything after each row back to the first waiting span, in a stretch that ends at `newest`.
+
+    ``stopping[j, y]`` is the sum after a span of y that stops at j, ``linking[j, y]`` after one that is continued there;
+    their products with masses, growths and factors are probabilities.
+    """
+    longest, continues, transition, self_transition, duration = odds
+    onset, offset, middle = factors
+    _, growth = sums
     stopping, linking = ahead
-    terms, links, lengths, middles, _ = scratch
+    lengths, middles, _ = scratch
+    n_states, n_bins = duration.shape
+    sum_spans(newest, True, marks, odds, factors, times, sums, begin, scratch)
+    everything = begin.sum()
+    stopping[newest] = 1.0 / everything if everything > 0.0 else 0.0
+    for i in range(newest - 1, waiting[0, 0], -1):
+        n_spans = spans_that_start(i, times[: newest + 1], longest.max(), middles, lengths)
+        for y in range(n_states):
+            after = 0.0
+            after_link = 0.0
+            inside = 1.0
+            for k in range(n_spans):
+                if lengths[k] > longest[y] and (k > 0 or not continues[y]):
+                    break
+                j = i + 1 + k
+                inside *= growth[j - 1, y]
+                span = inside * middle[middles[k], y]
+                if j == newest:
+                    after += span * stopping[j, y]
+                    after_link += span * stopping[j, y]
+                    continue
+                goes_on = linking[j, y] if continues[y] and times[j + 1] - times[i] > longest[y] else 0.0
+                after_link += span * (stopping[j, y] + goes_on)
+                after += span * (stopping[j, y] * duration[y, duration_bin(lengths[k], longest[y], n_bins)] + goes_on)
+            begin[y] = after * onset[i, y]
+            linking[i, y] = after_link * self_transition[y]
+        for previous in range(n_states):
+            after = 0.0
+            for y in range(n_states):
+                after += transition[previous, y] * begin[y]
+            stopping[i, previous] = after * offset[i, previous]
+
+
+@kernel
+def occupy(start, stop, y, newest, marks, odds, middle, times, sums, ahead, occupancy, scratch):
+    """Fill the probability of state y in each interval from row `start` to row `stop`."""
+    longest, continues, _, _, duration = odds
+    mass, growth = sums
+    stopping, linking = ahead
+    lengths, middles, _ = scratch
     occupancy[: stop - start] = 0.0
     oldest = start
     while oldest > 0 and times[start + 1] - times[oldest - 1] <= longest[y]:
         oldest -= 1
     for i in range(oldest, stop):
-        if fresh[i, y] == MINUS_INFINITY and chained[i, y] == MINUS_INFINITY:
-            continue
+        fresh, chained = mass[i, 2 * y], mass[i, 2 * y + 1]
         n_spans = spans_that_start(i, times[: newest + 1], longest[y], middles, lengths)
-        count, _, _ = scores_after(
-            i, y, marks[FIRST], newest + 1, n_spans, middle, times, allowed, longest, continues, duration, stopping,
-            linking, terms, links, middles, lengths,
-        )  # fmt: skip
-        inside_from = max(i, start)
-        for k in range(count + 1):
-            j = i + 1 + min(k, count - 1)
+        inside = 1.0
+        for k in range(n_spans):
+            if lengths[k] > longest[y] and not continues[y]:
+                break
+            j = i + 1 + k
+            inside *= growth[j - 1, y]
             if j <= start:
                 continue
-            probability = 0.0
-            if fresh[i, y] + terms[k] - log_z > NEGLIGIBLE:
-                probability += math.exp(fresh[i, y] + terms[k] - log_z)
-            if chained[i, y] + links[k] - log_z > NEGLIGIBLE:
-                probability += math.exp(chained[i, y] + links[k] - log_z)
-            occupancy[inside_from - start] += probability
+            probability = (fresh + chained) * stopping[j, y]
+            if i != marks[FIRST] and j < newest:
+                in_bin = duration[y, duration_bin(lengths[k], longest[y], duration.shape[1])]
+                probability = (fresh * in_bin + chained) * stopping[j, y]
+            if continues[y] and j < newest and times[j + 1] - times[i] > longest[y]:
+                probability += (fresh + chained) * linking[j, y]
+            probability *= inside * middle[middles[k], y]
+            if not probability > 0.0:
+                continue
+            occupancy[max(i, start) - start] += probability
             if j < stop:
                 occupancy[j - start] -= probability
     sum_ = 0.0
@@ -261,22 +319,37 @@ def occupy(start, stop, y, newest, log_z, marks, structure, middle, times, allow
 
 
 @kernel
-def hand_over(newest, marks, structure, unaries, times, allowed, sums, ahead, waiting, begin, out, occupancy, scratch):
+def hand_over(newest, marks, odds, factors, times, sums, ahead, waiting, begin, out, occupancy, scratch):
     """Move the spans that wait to `out`, with their probabilities as far as row `newest` tells."""
     if marks[N_WAITING] == 0:
         return
-    log_z = look_back(newest, marks, structure, unaries, times, allowed, sums, ahead, waiting, begin, scratch)
+    look_back(newest, marks, odds, factors, times, sums, ahead, waiting, begin, scratch)
     for k in range(marks[N_WAITING]):
         start, stop, y = waiting[k, 0], waiting[k, 1], waiting[k, 2]
         n = marks[N_INTERVALS]
-        occupy(
-            start, stop, y, newest, log_z, marks, structure, unaries[2], times, allowed, sums, ahead, occupancy[n:],
-            scratch,
-        )  # fmt: skip
+        occupy(start, stop, y, newest, marks, odds, factors[2], times, sums, ahead, occupancy[n:], scratch)
         marks[N_INTERVALS] = n + stop - start
         out[marks[N_OUT]] = waiting[k]
         marks[N_OUT] += 1
     marks[N_WAITING] = 0
+
+
+@kernel
+def open_row(newest, inside, unaries, total, sums, factors, best):
+    """Prepare a row for a new node; at the first one of a stretch every state may start."""
+    _, fresh, chained, _ = best
+    mass, growth = sums
+    n_states = total.shape[1]
+    for y in range(n_states):
+        for kind in range(3):
+            factors[kind][newest, y] = math.exp(unaries[kind][newest, y])
+        if newest == 0:
+            total[0, y] = fresh[0, y] = 0.0
+            chained[0, y] = MINUS_INFINITY
+            mass[0, 2 * y], mass[0, 2 * y + 1] = 1.0, 0.0
+            continue
+        total[newest, y] = total[newest - 1, y] + inside[newest - 1, y]
+        growth[newest - 1, y] = math.exp(inside[newest - 1, y] - inside[newest - 1].max())
 
 
 @kernel
@@ -293,43 +366,33 @@ def must_hand_over(newest, lag, marks, times, longest, reported, waiting):
 
 @kernel
 def advance(
-    stop, last, lag, reported, marks, structure, inside, unaries, times, allowed, sums, best, arcs, branch, kept,
+    stop, last, lag, reported, marks, structure, odds, inside, unaries, factors, times, sums, best, arcs, branch, kept,
     ahead, waiting, path, begin, out, occupancy, scratch,
 ):  # fmt: skip
     """Take the rows from ``marks[FILLED]`` to `stop`; with `last`, the last of them ends the stretch."""
     longest, continues, transition, self_transition, duration = structure
     onset, offset, middle = unaries
-    total, fresh, chained, ended = sums
-    _, best_fresh, best_chained, best_ended = best
+    total, fresh, chained, ended = best
     before, started, linked = arcs
-    terms, links, lengths, middles, barrier = scratch
+    lengths, middles, barrier = scratch
     for newest in range(marks[FILLED], stop):
         marks[FILLED] = newest + 1
+        open_row(newest, inside, unaries, total, sums, factors, best)
         if newest == 0:
-            total[0] = 0.0
-            fresh[0] = best_fresh[0] = 0.0
-            chained[0] = best_chained[0] = MINUS_INFINITY
             continue
-        total[newest] = total[newest - 1] + inside[newest - 1]
         if newest > 1:
             # Only now is it known whether a span that stops at the node before can be continued there.
-            barrier[:] = 0
-            sum_step(
-                newest - 1, marks[FIRST], False, onset, offset, middle, times, longest, continues, transition,
-                self_transition, duration, total, fresh, chained, ended, terms, links, middles, lengths, barrier,
-            )  # fmt: skip
+            sum_spans(newest - 1, False, marks, odds, factors, times, sums, begin, scratch)
             barrier[:] = marks[ROOT_ROW]
             best_step(
                 newest - 1, marks[FIRST], False, onset, offset, middle, times, longest, continues, transition,
-                self_transition, duration, total, best_fresh, best_chained, best_ended, before, started, linked,
-                middles, lengths, barrier,
+                self_transition, duration, total, fresh, chained, ended, before, started, linked, middles, lengths,
+                barrier,
             )  # fmt: skip
             label_row(newest - 1, marks[ROOT_ROW], before, started, linked, branch)
         if last and newest == stop - 1:
             commit_path(newest, times[newest], marks, structure, unaries, times, best, arcs, waiting, path, scratch)
-            hand_over(
-                newest, marks, structure, unaries, times, allowed, sums, ahead, waiting, begin, out, occupancy, scratch
-            )  # fmt: skip
+            hand_over(newest, marks, odds, factors, times, sums, ahead, waiting, begin, out, occupancy, scratch)
             break
         shared = shared_branch(newest, marks, structure, times, best, arcs, branch)
         while shared >= 0:
@@ -344,6 +407,4 @@ def advance(
         ):
             restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept, scratch)
         if must_hand_over(newest, lag, marks, times, longest, reported, waiting):
-            hand_over(
-                newest, marks, structure, unaries, times, allowed, sums, ahead, waiting, begin, out, occupancy, scratch
-            )  # fmt: skip
+            hand_over(newest, marks, odds, factors, times, sums, ahead, waiting, begin, out, occupancy, scratch)

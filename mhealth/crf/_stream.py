@@ -142,11 +142,10 @@ class SpanDecodeStream:
         grammar = decoder.grammar
         self._lag = float(decoder.lag)
         self._reported = np.isin(grammar.states, [state for state, _ in grammar.reported])
-        self._structure = (
-            np.array(grammar.longest, dtype=np.float64),
-            grammar.may_continue,
-            *decoder.weights.checked(grammar),
-        )
+        weights = decoder.weights.checked(grammar)
+        longest = np.array(grammar.longest, dtype=np.float64)
+        self._structure = (longest, grammar.may_continue, *weights)
+        self._odds = (longest, grammar.may_continue, *(np.exp(part) for part in weights))
         self._window = _Window(grammar.n_states, _BLOCK)
 
     def push(self, times: ArrayLike, potentials: Potentials) -> CommittedSpans:
@@ -220,10 +219,10 @@ class SpanDecodeStream:
         out, occupancy = np.empty((capacity, 4), dtype=np.int64), np.empty(capacity)
         window.marks[kernels.N_OUT] = window.marks[kernels.N_INTERVALS] = 0
         kernels.advance(
-            window.n_rows, last, self._lag, self._reported, window.marks, self._structure, window.unaries[0],
-            window.unaries[1:], window.times, window.allowed, (window.total, *window.sums),
-            (window.total, *window.best), window.arcs, window.branch, window.kept, window.ahead, window.waiting,
-            window.path, window.begin, out, occupancy, window.scratch,
+            window.n_rows, last, self._lag, self._reported, window.marks, self._structure, self._odds,
+            window.unaries[0], window.unaries[1:], window.factors, window.times, window.sums, window.best, window.arcs,
+            window.branch, window.kept, window.ahead, window.waiting, window.path, window.begin, out, occupancy,
+            window.scratch,
         )  # fmt: skip
         start, stop, state, continued = out[: window.marks[kernels.N_OUT]].T.copy()
         return CommittedSpans(
@@ -254,10 +253,9 @@ class _Window:
             return tuple(np.zeros((capacity, columns), dtype=dtype) for _ in range(count))
 
         self.times = np.zeros(capacity)
-        self.allowed = np.full(capacity, 255, dtype=np.uint8)
-        self.unaries = tables(4, n)
-        (self.total,) = tables(1, n)
-        self.sums, self.best = tables(3, n), tables(3, n)
+        self.unaries, self.factors = tables(4, n), tables(3, n)
+        self.sums = tables(1, 2 * n) + tables(1, n)
+        self.best = tables(4, n)
         self.arcs = tables(3, n, np.int64)
         (self.branch,) = tables(1, 2 * n, np.int64)
         (self.kept,) = tables(1, 2 * n, np.bool_)
@@ -265,8 +263,7 @@ class _Window:
         self.waiting, self.path = np.zeros((capacity, 4), dtype=np.int64), np.zeros((capacity, 2), dtype=np.int64)
         self.begin = np.zeros(n)
         self.scratch = (
-            np.zeros(2 * capacity + n), np.zeros(2 * capacity + n), np.zeros(capacity),
-            np.zeros(capacity, dtype=np.int64), np.zeros(n, dtype=np.int64),
+            np.zeros(capacity), np.zeros(capacity, dtype=np.int64), np.zeros(n, dtype=np.int64),
         )  # fmt: skip
 
     @property
@@ -299,11 +296,11 @@ class _Window:
         while capacity < n_kept + n_new:
             capacity *= 2
         self._allocate(capacity)
-        per_node = ("unaries", "sums", "best", "arcs", "ahead")
+        per_node = ("unaries", "factors", "sums", "best", "arcs", "ahead")
         for name in per_node:
             for table, before in zip(getattr(self, name), old[name], strict=True):
                 table[:n_kept] = before[kept]
-        for name in ("times", "total", "branch", "kept"):
+        for name in ("times", "branch", "kept"):
             getattr(self, name)[:n_kept] = old[name][kept]
         self.waiting[: len(old["waiting"])] = old["waiting"]
         # Tables that hold rows count them from the first one kept.
