@@ -22,7 +22,6 @@ MINUS_INFINITY = -np.inf
 
 # Divisors are positive; numpy's error model leaves out the check for zero that costs a tenth of the time.
 kernel = njit(cache=True, nogil=True, error_model="numpy")
-inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")  # passing some twenty arrays takes 0.1 µs
 
 
 @kernel
@@ -38,7 +37,7 @@ def log_sum(terms, count, best):
     return best + math.log(sum_)
 
 
-@inlined
+@kernel
 def duration_bin(length, longest, n_bins):
     """Return the duration bin of a span of `length` seconds."""
     return min(n_bins - 1, int(length / longest * n_bins))
@@ -81,74 +80,6 @@ def spans_that_start(i, times, cap, middles, lengths):
 
 
 @kernel
-def sum_step(
-    j, first, last, onset, offset, middle, times, longest, continues, transition, self_transition, duration,
-    total, fresh, chained, ended, terms, links, middles, lengths, barrier,
-):  # fmt: skip
-    """Fill row j of `ended`, and of `chained` and `fresh` unless j is the last node.
-
-    No span of y starts before node ``barrier[y]``; `first` is the first node of the stretch (−1: not in the arrays).
-    """
-    n_states = total.shape[1]
-    n_bins = duration.shape[1]
-    n_spans = spans_that_stop(j, times, longest.max(), middles, lengths)
-    for y in range(n_states):
-        count = 0
-        best = MINUS_INFINITY
-        n_links = 0
-        best_link = MINUS_INFINITY
-        for k in range(min(n_spans, j - barrier[y])):
-            length = lengths[k]
-            if length > longest[y] and (k > 0 or not continues[y]):
-                break
-            i = j - 1 - k
-            from_fresh = fresh[i, y]
-            from_chained = chained[i, y]
-            if from_fresh == MINUS_INFINITY and from_chained == MINUS_INFINITY:
-                continue
-            score = middle[middles[k], y]
-            term = from_fresh + score
-            if i > first and not last:
-                term += duration[y, duration_bin(length, longest[y], n_bins)]
-            terms[count] = term
-            count += 1
-            best = max(best, term)
-            if not continues[y]:
-                continue
-            if from_chained > MINUS_INFINITY:
-                terms[count] = from_chained + score
-                best = max(best, terms[count])
-                count += 1
-            if not last and times[j + 1] - times[i] > longest[y]:
-                links[n_links] = from_fresh + score
-                links[n_links + 1] = from_chained + score
-                best_link = max(best_link, links[n_links], links[n_links + 1])
-                n_links += 2
-        ended[j, y] = log_sum(terms, count, best) + total[j, y]
-        if not last:
-            ended[j, y] += offset[j, y]
-            chained[j, y] = log_sum(links, n_links, best_link) + self_transition[y]
-    if last:
-        return
-    for y in range(n_states):
-        best = MINUS_INFINITY
-        for before in range(n_states):
-            terms[before] = ended[j, before] + transition[before, y]
-            best = max(best, terms[before])
-        fresh[j, y] = log_sum(terms, n_states, best) + onset[j, y] - total[j, y]
-
-
-@kernel
-def sum_row(scores, terms):
-    """Return log(sum(exp(scores)))."""
-    best = MINUS_INFINITY
-    for y in range(len(scores)):
-        terms[y] = scores[y]
-        best = max(best, scores[y])
-    return log_sum(terms, len(scores), best)
-
-
-@kernel
 def open_row(j, inside, allowed, total, fresh, chained, barrier):
     """Prepare row j: at the first node the start of every state, later the prefix sums and barriers."""
     for y in range(total.shape[1]):
@@ -169,53 +100,74 @@ def forward(
     total, fresh, chained, ended, terms, links, middles, lengths, barrier,
 ):  # fmt: skip
     """Fill `total`, `fresh`, `chained` and `ended` of one sequence; return log Z."""
-    n_nodes = len(times)
-    for j in range(n_nodes):
-        open_row(j, inside, allowed, total, fresh, chained, barrier)
-        if j > 0:
-            sum_step(
-                j, 0, j == n_nodes - 1, onset, offset, middle, times, longest, continues, transition, self_transition,
-                duration, total, fresh, chained, ended, terms, links, middles, lengths, barrier,
-            )  # fmt: skip
-    return sum_row(ended[n_nodes - 1], terms)
-
-
-@inlined
-def scores_after(
-    i, y, first, n_nodes, n_spans, middle, times, allowed, longest, continues, duration, stopping, linking, terms,
-    links, middles, lengths,
-):  # fmt: skip
-    """Score the spans (i, i + 1 + k) of y and all that follows them.
-
-    Fills `terms` for a new span and `links` for one that continues another (no duration score): k = 0 … count − 1 for
-    the spans that stop there, k = count for the longest one, continued. Returns count and the maxima of both.
-    """
+    n_nodes, n_states = inside.shape
     n_bins = duration.shape[1]
-    count = 0
-    best = MINUS_INFINITY
-    best_link = MINUS_INFINITY
-    continued = MINUS_INFINITY
-    for k in range(n_spans):
-        j = i + 1 + k
-        if not (allowed[j - 1] >> y) & 1 or (lengths[k] > longest[y] and (k > 0 or not continues[y])):
+    cap = longest.max()
+    for y in range(n_states):
+        total[0, y] = 0.0
+        fresh[0, y] = 0.0
+        chained[0, y] = MINUS_INFINITY
+        barrier[y] = 0
+    for j in range(1, n_nodes):
+        last = j == n_nodes - 1
+        n_spans = spans_that_stop(j, times, cap, middles, lengths)
+        for y in range(n_states):
+            total[j, y] = total[j - 1, y] + inside[j - 1, y]
+            if not (allowed[j - 1] >> y) & 1:
+                barrier[y] = j  # no span of y may cover interval j - 1
+            count = 0
+            best = MINUS_INFINITY
+            n_links = 0
+            best_link = MINUS_INFINITY
+            for k in range(min(n_spans, j - barrier[y])):
+                length = lengths[k]
+                if length > longest[y] and (k > 0 or not continues[y]):
+                    break
+                i = j - 1 - k
+                from_fresh = fresh[i, y]
+                from_chained = chained[i, y]
+                if from_fresh == MINUS_INFINITY and from_chained == MINUS_INFINITY:
+                    continue
+                score = middle[middles[k], y]
+                term = from_fresh + score
+                if i > 0 and not last:
+                    term += duration[y, duration_bin(length, longest[y], n_bins)]
+                terms[count] = term
+                count += 1
+                best = max(best, term)
+                if not continues[y]:
+                    continue
+                if from_chained > MINUS_INFINITY:
+                    terms[count] = from_chained + score
+                    best = max(best, terms[count])
+                    count += 1
+                if not last and times[j + 1] - times[i] > longest[y]:
+                    links[n_links] = from_fresh + score
+                    links[n_links + 1] = from_chained + score
+                    best_link = max(best_link, links[n_links], links[n_links + 1])
+                    n_links += 2
+            ended[j, y] = log_sum(terms, count, best) + total[j, y]
+            chained[j, y] = log_sum(links, n_links, best_link) + self_transition[y]
+            if not last:
+                ended[j, y] += offset[j, y]
+        if last:
             break
-        links[k] = stopping[j, y] + middle[middles[k], y]
-        terms[k] = links[k]
-        if i > first and j < n_nodes - 1:
-            terms[k] += duration[y, duration_bin(lengths[k], longest[y], n_bins)]
-        best = max(best, terms[k])
-        best_link = max(best_link, links[k])
-        count += 1
-        if continues[y] and j < n_nodes - 1 and times[j + 1] - times[i] > longest[y]:
-            continued = linking[j, y] + middle[middles[k], y]
-    terms[count] = continued
-    links[count] = continued
-    return count, max(best, continued), max(best_link, continued)
+        for y in range(n_states):
+            best = MINUS_INFINITY
+            for before in range(n_states):
+                terms[before] = ended[j, before] + transition[before, y]
+                best = max(best, terms[before])
+            fresh[j, y] = log_sum(terms, n_states, best) + onset[j, y] - total[j, y]
+    best = MINUS_INFINITY
+    for y in range(n_states):
+        terms[y] = ended[n_nodes - 1, y]
+        best = max(best, terms[y])
+    return log_sum(terms, n_states, best)
 
 
 @kernel
 def share_out(probability, terms, count, i, y, middles, covered, n_offset, n_middle):
-    """Count the spans of y from i, in proportion to `terms`, whose layout is that of `scores_after`."""
+    """Count the spans of y from i, in proportion to `terms`: ``terms[count]`` is the longest one, continued."""
     for k in range(count + 1):
         share = probability * terms[k]
         if share > 0.0:
@@ -242,7 +194,8 @@ def backward(
     n_bins = duration.shape[1]
     cap = longest.max()
     covered[:n_nodes] = 0.0
-    stopping[n_nodes - 1] = total[n_nodes - 1]
+    for y in range(n_states):
+        stopping[n_nodes - 1, y] = total[n_nodes - 1, y]
     for i in range(n_nodes - 2, -1, -1):
         n_spans = spans_that_start(i, times, cap, middles, lengths)
         for y in range(n_states):
@@ -250,13 +203,28 @@ def backward(
             linking[i, y] = MINUS_INFINITY
             if fresh[i, y] == MINUS_INFINITY and chained[i, y] == MINUS_INFINITY:
                 continue
-            count, best, best_link = scores_after(
-                i, y, 0, n_nodes, n_spans, middle, times, allowed, longest, continues, duration, stopping, linking,
-                terms, links, middles, lengths,
-            )  # fmt: skip
+            count = 0
+            best = MINUS_INFINITY
+            best_link = MINUS_INFINITY
+            continued = MINUS_INFINITY
+            for k in range(n_spans):
+                j = i + 1 + k
+                if not (allowed[j - 1] >> y) & 1 or (lengths[k] > longest[y] and (k > 0 or not continues[y])):
+                    break
+                links[k] = stopping[j, y] + middle[middles[k], y]
+                terms[k] = links[k]
+                if i > 0 and j < n_nodes - 1:
+                    terms[k] += duration[y, duration_bin(lengths[k], longest[y], n_bins)]
+                best = max(best, terms[k])
+                best_link = max(best_link, links[k])
+                count += 1
+                if continues[y] and j < n_nodes - 1 and times[j + 1] - times[i] > longest[y]:
+                    continued = linking[j, y] + middle[middles[k], y]
             if count == 0:
                 continue
             if chained[i, y] > MINUS_INFINITY:
+                links[count] = continued
+                best_link = max(best_link, continued)
                 log_after = log_sum(links, count + 1, best_link)
                 linking[i, y] = log_after + self_transition[y]
                 log_probability = chained[i, y] + log_after - log_z
@@ -266,6 +234,8 @@ def backward(
                     probability = math.exp(chained[i, y] + best_link - log_z)
                     share_out(probability, links, count, i, y, middles, covered, n_offset, n_middle)
             if fresh[i, y] > MINUS_INFINITY:
+                terms[count] = continued
+                best = max(best, continued)
                 log_after = log_sum(terms, count + 1, best)
                 begin[y] = onset[i, y] + log_after - total[i, y]
                 log_probability = fresh[i, y] + log_after - log_z
@@ -327,49 +297,55 @@ def expectations(
         )  # fmt: skip
 
 
-@inlined
-def best_arc(
-    j, y, first, last, n_spans, offset, middle, times, longest, continues, self_transition, duration,
-    total, fresh, chained, ended, started, linked, middles, lengths, lowest,
+@kernel
+def best_arcs(
+    j, from_state, to_state, first, last, n_spans, offset, middle, times, longest, continues, self_transition, duration,
+    total, fresh, chained, ended, started, linked, middles, lengths, barrier,
 ):  # fmt: skip
-    """Find the best spans of y, none of which starts before node `lowest`, that stop and that are continued at j.
+    """Find the best spans of states from `from_state` to before `to_state` that stop, and that are continued, at j.
+
+    No span of y starts before node ``barrier[y]``; `first` is the first node of the stretch (−1: not in the arrays).
 
     ``started[j, y]`` and ``linked[j, y]`` get the start i of either: ``2 i`` for a new span, ``2 i + 1`` for one that
     continues the span before it, −1 where there is none.
     """
     n_bins = duration.shape[1]
-    best = MINUS_INFINITY
-    best_link = MINUS_INFINITY
-    started[j, y] = -1
-    linked[j, y] = -1
-    for k in range(min(n_spans, j - lowest)):
-        length = lengths[k]
-        if length > longest[y] and (k > 0 or not continues[y]):
-            break
-        i = j - 1 - k
-        score = middle[middles[k], y]
-        term = fresh[i, y] + score
-        if i > first and not last:
-            term += duration[y, duration_bin(length, longest[y], n_bins)]
-        if term > best:
-            best = term
-            started[j, y] = 2 * i
-        if not continues[y]:
-            continue
-        if chained[i, y] + score > best:
-            best = chained[i, y] + score
-            started[j, y] = 2 * i + 1
-        if not last and times[j + 1] - times[i] > longest[y]:
-            if fresh[i, y] + score > best_link:
-                best_link = fresh[i, y] + score
-                linked[j, y] = 2 * i
-            if chained[i, y] + score > best_link:
-                best_link = chained[i, y] + score
-                linked[j, y] = 2 * i + 1
-    ended[j, y] = best + total[j, y]
-    if not last:
-        ended[j, y] += offset[j, y]
-        chained[j, y] = best_link + self_transition[y]
+    for y in range(from_state, to_state):
+        best = MINUS_INFINITY
+        best_link = MINUS_INFINITY
+        start = -1
+        link = -1
+        goes_on = continues[y]
+        for k in range(min(n_spans, j - barrier[y])):
+            length = lengths[k]
+            if length > longest[y] and (k > 0 or not goes_on):
+                break
+            i = j - 1 - k
+            score = middle[middles[k], y]
+            term = fresh[i, y] + score
+            if i > first and not last:
+                term += duration[y, duration_bin(length, longest[y], n_bins)]
+            if term > best:
+                best = term
+                start = 2 * i
+            if not goes_on:
+                continue
+            if chained[i, y] + score > best:
+                best = chained[i, y] + score
+                start = 2 * i + 1
+            if not last and times[j + 1] - times[i] > longest[y]:
+                if fresh[i, y] + score > best_link:
+                    best_link = fresh[i, y] + score
+                    link = 2 * i
+                if chained[i, y] + score > best_link:
+                    best_link = chained[i, y] + score
+                    link = 2 * i + 1
+        started[j, y] = start
+        linked[j, y] = link
+        ended[j, y] = best + total[j, y]
+        if not last:
+            ended[j, y] += offset[j, y]
+            chained[j, y] = best_link + self_transition[y]
 
 
 @kernel
@@ -392,13 +368,12 @@ def best_step(
     j, first, last, onset, offset, middle, times, longest, continues, transition, self_transition, duration,
     total, fresh, chained, ended, before, started, linked, middles, lengths, barrier,
 ):  # fmt: skip
-    """Do what `sum_step` does with maxima for sums, and note where they came from."""
+    """Fill row j of all tables of best paths; of the last node, only that of spans which stop there."""
     n_spans = spans_that_stop(j, times, longest.max(), middles, lengths)
-    for y in range(total.shape[1]):
-        best_arc(
-            j, y, first, last, n_spans, offset, middle, times, longest, continues, self_transition, duration,
-            total, fresh, chained, ended, started, linked, middles, lengths, barrier[y],
-        )  # fmt: skip
+    best_arcs(
+        j, 0, total.shape[1], first, last, n_spans, offset, middle, times, longest, continues, self_transition,
+        duration, total, fresh, chained, ended, started, linked, middles, lengths, barrier,
+    )  # fmt: skip
     if not last:
         best_starts(j, onset, transition, total, fresh, ended, before)
 

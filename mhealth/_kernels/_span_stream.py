@@ -19,7 +19,7 @@ import math
 
 from mhealth._kernels._span import (
     MINUS_INFINITY,
-    best_arc,
+    best_arcs,
     best_starts,
     best_step,
     duration_bin,
@@ -67,9 +67,10 @@ def restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept,
     onset, offset, middle = unaries
     total, fresh, chained, ended = best
     before, started, linked = arcs
-    lengths, middles, _ = scratch
+    lengths, middles, barrier = scratch
     n_states = total.shape[1]
     root = marks[ROOT_ROW]
+    barrier[:] = root
     state, chain = marks[ROOT_COLUMN] >> 1, marks[ROOT_COLUMN] & 1
     for y in range(n_states):
         kept[root, 2 * y] = not chain and before[root, y] == state
@@ -93,9 +94,9 @@ def restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept,
                 continue
             if n_spans == 0:
                 n_spans = spans_that_stop(j, times, longest.max(), middles, lengths)
-            best_arc(
-                j, y, marks[FIRST], False, n_spans, offset, middle, times, longest, continues, self_transition,
-                duration, total, fresh, chained, ended, started, linked, middles, lengths, root,
+            best_arcs(
+                j, y, y + 1, marks[FIRST], False, n_spans, offset, middle, times, longest, continues, self_transition,
+                duration, total, fresh, chained, ended, started, linked, middles, lengths, barrier,
             )  # fmt: skip
         for y in range(n_states):
             kept[j, 2 * y] = before[j, y] >= 0 and branch[j, 2 * before[j, y]] == 1
@@ -238,8 +239,8 @@ def sum_spans(j, last, marks, odds, factors, times, sums, reached, scratch):
 def look_back(newest, marks, odds, factors, times, sums, ahead, waiting, begin, scratch):
     """Sum over everything after each row back to the first waiting span, in a stretch that ends at `newest`.
 
-    ``stopping[j, y]`` is the sum after a span of y that stops at j, ``linking[j, y]`` after one that is continued there;
-    their products with masses, growths and factors are probabilities.
+    ``stopping[j, y]`` is the sum after a span of y that stops at j, ``linking[j, y]`` after one that is continued
+    there; their products with masses, growths and factors are probabilities.
     """
     longest, continues, transition, self_transition, duration = odds
     onset, offset, middle = factors

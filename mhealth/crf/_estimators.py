@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -31,11 +29,20 @@ Progress = Callable[[str, int, int], None]
 class _LinearCRF(BaseEstimator):
     """Unary scores ``X @ coef_ + intercept_`` under a structure."""
 
-    grammar: Grammar
-    l2: float
-    max_iter: int
-    tol: float
-    n_jobs: int
+    def __init__(
+        self,
+        grammar: Grammar = ECG_GRAMMAR,
+        *,
+        l2: float = 1.0,
+        max_iter: int = 200,
+        tol: float = 1e-7,
+        n_jobs: int = 1,
+    ) -> None:
+        self.grammar = grammar
+        self.l2 = l2
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_jobs = n_jobs
 
     @property
     def structure(self) -> Structure:
@@ -50,7 +57,7 @@ class _LinearCRF(BaseEstimator):
         *,
         times: ArrayLike,
         progress: Progress | None = None,
-    ) -> _LinearCRF:
+    ) -> Self:
         """Learn from what is known about stacked sequences.
 
         Parameters
@@ -225,28 +232,13 @@ class IndependentCRF(_LinearCRF):
         Iterations done.
     """
 
-    def __init__(
-        self,
-        grammar: Grammar = ECG_GRAMMAR,
-        *,
-        l2: float = 1.0,
-        max_iter: int = 200,
-        tol: float = 1e-7,
-        n_jobs: int = 1,
-    ) -> None:
-        self.grammar = grammar
-        self.l2 = l2
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_jobs = n_jobs
-
     @property
     def structure(self) -> IndependentStructure:
         """The structure that the parameters describe."""
         return IndependentStructure(grammar=self.grammar)
 
 
-class SpanCRF(IndependentCRF):
+class SpanCRF(_LinearCRF):
     """Semi-Markov conditional random field: spans with edges, middles, durations and transitions.
 
     Parameters
@@ -376,15 +368,13 @@ class LinearChainCRF(_LinearCRF):
                 min_freq=-1e12,  # the default drops features whose values sum to less than zero
                 model_filename=str(Path(folder) / "model.crfsuite"),
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                model.fit(
-                    [
-                        [{**dict(zip(names, map(float, dense[t]), strict=True)), "intercept": 1.0} for t in sequence]
-                        for sequence in sequences
-                    ],
-                    [[str(state[t]) for t in sequence] for sequence in sequences],
-                )
+            model.fit(
+                [
+                    [{**dict(zip(names, map(float, dense[t]), strict=True)), "intercept": 1.0} for t in sequence]
+                    for sequence in sequences
+                ],
+                [[str(state[t]) for t in sequence] for sequence in sequences],
+            )
             unary, moves = model.state_features_, model.transition_features_
         states = [str(y) for y in range(self.grammar.n_states)]
         linear = [[unary.get((name, y), 0.0) for y in states] for name in [*names, "intercept"]]

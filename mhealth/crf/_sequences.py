@@ -147,8 +147,8 @@ def check_potentials(potentials: Potentials, n_nodes: int, n_states: int) -> Pot
     InvalidSignalError
         If a shape differs or a potential is not finite.
     """
-    dtype = np.float64 if any(np.asarray(part).dtype == np.float64 for part in potentials) else np.float32
-    parts = Potentials(*(np.ascontiguousarray(part, dtype=dtype) for part in potentials))
+    double = any(np.asarray(part).dtype == np.float64 for part in potentials)
+    parts = Potentials(*(_floats(part, double=double) for part in potentials))
     for name, part in zip(Potentials._fields, parts, strict=True):
         if part.shape != (n_nodes, n_states):
             raise InvalidSignalError(
@@ -210,13 +210,18 @@ def check_unary(unary: NDArray[np.floating], n_columns: int) -> NDArray[np.float
     InvalidSignalError
         If the number of columns differs or a score is not finite.
     """
-    array = np.ascontiguousarray(unary, dtype=np.float64 if np.asarray(unary).dtype == np.float64 else np.float32)
+    array = _floats(unary, double=np.asarray(unary).dtype == np.float64)
     if array.ndim != 2 or array.shape[1] != n_columns:
         raise InvalidSignalError(f"unary has shape {array.shape}; expected (n_nodes, {n_columns}) for this structure.")
     if not np.isfinite(array).all():
         node = int(np.argmin(np.isfinite(array).all(axis=1)))
         raise InvalidSignalError(f"unary holds NaN or infinity at node {node}; expected finite scores.")
     return array
+
+
+def _floats(array: ArrayLike, *, double: bool) -> NDArray[np.floating]:
+    """Return a contiguous array of float64 or float32."""
+    return np.ascontiguousarray(array, dtype=np.float64) if double else np.ascontiguousarray(array, dtype=np.float32)
 
 
 def over_sequences(run: Callable[[int, int, int], None], bounds: NDArray[np.int64], n_jobs: int) -> None:

@@ -5,7 +5,7 @@ Each maps unary scores to log-likelihoods and exact gradients, so that anything 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -54,9 +54,20 @@ class Structure(Protocol):
     next one, so the row of the last node of a sequence counts nothing.
     """
 
-    grammar: Grammar
-    kinds: tuple[str, ...]
-    n_weights: int
+    @property
+    def grammar(self) -> Grammar:
+        """States and their order."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the groups of columns score."""
+        ...
+
+    @property
+    def n_weights(self) -> int:
+        """Number of structure weights."""
+        ...
 
     def log_likelihood_and_gradient(
         self,
@@ -114,7 +125,7 @@ class IndependentStructure:
     """
 
     grammar: Grammar
-    kinds: tuple[str, ...] = ("inside",)
+    kinds: tuple[str, ...] = field(default=("inside",), init=False)
 
     @property
     def n_weights(self) -> int:
@@ -187,7 +198,7 @@ class ChainStructure:
 
     grammar: Grammar
     restricted: bool = True
-    kinds: tuple[str, ...] = ("inside",)
+    kinds: tuple[str, ...] = field(default=("inside",), init=False)
 
     @property
     def possible(self) -> NDArray[np.bool_]:
@@ -287,7 +298,7 @@ class SpanStructure:
     """
 
     grammar: Grammar
-    kinds: tuple[str, ...] = Potentials._fields
+    kinds: tuple[str, ...] = field(default=Potentials._fields, init=False)
 
     @property
     def n_weights(self) -> int:
@@ -295,10 +306,10 @@ class SpanStructure:
         return sum(int(used.sum()) for used in self._used)
 
     @property
-    def _used(self) -> SpanWeights:
+    def _used(self) -> tuple[NDArray[np.bool_], ...]:
         """Which entries of the weights are free, as tables of bool."""
         n, n_bins = self.grammar.n_states, self.grammar.n_bins
-        return SpanWeights(self.grammar.allowed, self.grammar.may_continue, np.ones((n, n_bins), dtype=bool))
+        return self.grammar.allowed, self.grammar.may_continue, np.ones((n, n_bins), dtype=bool)
 
     def span_weights(self, weights: NDArray[np.float64]) -> SpanWeights:
         """Return a vector of weights as tables, zero where the grammar leaves an entry without meaning."""

@@ -56,7 +56,7 @@ def decode(stream, times, potentials, ends, cuts):
 
 
 @pytest.mark.parametrize("scale", [0.3, 2.0])
-def test_with_a_lag_longer_than_the_stretch_the_stream_is_viterbi_with_the_marginals_of_forward_backward(rng, scale):
+def test_with_a_lag_longer_than_the_stretch_the_stream_is_viterbi(rng, scale):
     times, potentials = some_nodes(rng, 900, scale)
     decoder = a_decoder(rng, lag=1e6)
     ends = [299, 301, 899]
@@ -124,7 +124,7 @@ def test_spans_tile_the_stretches_obey_the_grammar_and_come_within_the_lag(rng, 
 @given(
     seed=st.integers(0, 2**32 - 1),
     cuts=st.lists(st.integers(0, 700), max_size=30),
-    ends=st.sets(st.integers(1, 698), max_size=3),
+    ends=st.sets(st.integers(1, 697), max_size=3),
     lag=st.sampled_from([0.0, 0.5, 1.5]),
     copied_at=st.integers(0, 700),
 )
