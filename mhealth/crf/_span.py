@@ -161,12 +161,20 @@ def span_viterbi(
 ) -> SpanPaths:
     """Find the span labelling of the highest score (MAP decoding).
 
-    Parameters and errors are those of `span_expectations`.
+    Parameters
+    ----------
+    potentials, times, lengths, weights, grammar, allowed, n_jobs
+        As in `span_expectations`.
 
     Returns
     -------
     paths : SpanPaths
         Spans of all sequences in order; none of a sequence without any allowed labelling.
+
+    Raises
+    ------
+    InvalidSignalError, InvalidParameterError
+        As in `span_expectations`.
     """
     from mhealth._kernels import _span as kernels
 
