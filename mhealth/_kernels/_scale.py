@@ -1,4 +1,4 @@
-"""Running scale and floor of one lead: range in a sliding window by monotone queues; quantile of short ranges."""
+"""Running scale and floor of one lead, from the extremes of its latest blocks."""
 
 from __future__ import annotations
 
@@ -10,100 +10,78 @@ __all__ = ["drain_scale", "running_scale"]
 
 
 @njit(cache=True, nogil=True)
-def _smooth(before, value, after):
-    return (before + value + after) / 3.0
-
-
-@njit(cache=True, nogil=True)
-def _append(s, value, queues, indices):
-    """Put the next smoothed sample at the back of both queues, in place of all that it outlives."""
-    mask = queues.shape[1] - 1
-    last = s.high_last
-    while last >= s.high_first and queues[0, last & mask] <= value:
-        last -= 1
-    last += 1
-    queues[0, last & mask] = value
-    indices[0, last & mask] = s.n_smoothed
-    s.high_last = last
-    last = s.low_last
-    while last >= s.low_first and queues[1, last & mask] >= value:
-        last -= 1
-    last += 1
-    queues[1, last & mask] = value
-    indices[1, last & mask] = s.n_smoothed
-    s.low_last = last
-    s.n_smoothed += 1
-
-
-@njit(cache=True, nogil=True)
-def _note_block(s, value, blocks, ordered):
-    """Take the next smoothed sample; when it ends a block, replace the oldest block's range by that of the new one."""
-    if s.n_block == 0:
-        s.block_low = s.block_high = value
-    s.block_low = min(s.block_low, value)
-    s.block_high = max(s.block_high, value)
-    s.n_block += 1
-    if s.n_block < s.block:
-        return
-    s.n_block = 0
-    extent = s.block_high - s.block_low
-    slot = s.n_blocks % len(blocks)
-    place = s.n_blocks
-    if s.n_blocks >= len(blocks):
+def _end_block(s, lows, highs, ranges):
+    """Put the running block in place of the oldest; measure the extent of all blocks, and the quantile of theirs."""
+    slot = s.n_blocks % len(lows)
+    extent = s.high - s.low
+    count = min(s.n_blocks, len(lows) - 1)  # blocks beside this one
+    place = s.n_blocks  # of the entry of `ranges`, which are in order of size, that gives way
+    if s.n_blocks >= len(lows):
+        oldest = highs[slot] - lows[slot]
         place = 0
-        while ordered[place] != blocks[slot]:
+        while ranges[place] != oldest:
             place += 1
-    count = min(s.n_blocks, len(blocks) - 1)  # of the others
-    while place < count and ordered[place + 1] < extent:
-        ordered[place] = ordered[place + 1]
+    while place < count and ranges[place + 1] < extent:
+        ranges[place] = ranges[place + 1]
         place += 1
-    while place > 0 and ordered[place - 1] > extent:
-        ordered[place] = ordered[place - 1]
+    while place > 0 and ranges[place - 1] > extent:
+        ranges[place] = ranges[place - 1]
         place -= 1
-    ordered[place] = extent
-    blocks[slot] = extent
+    ranges[place] = extent
+    lows[slot] = s.low
+    highs[slot] = s.high
     s.n_blocks += 1
-    s.floor = ordered[int(s.quantile * (count + 1))]
+    s.n_in_block = 0
+    s.floor = ranges[int(s.quantile * (count + 1))]
+    lowest, highest = lows[0], highs[0]
+    for k in range(1, count + 1):
+        lowest = min(lowest, lows[k])
+        highest = max(highest, highs[k])
+    s.extent = highest - lowest
 
 
 @njit(cache=True, nogil=True)
-def _decide(s, queues, indices):
-    """Return the scale of the next sample of the stretch, whose window is complete."""
-    mask = queues.shape[1] - 1
-    first = s.n_decided - s.behind
-    while indices[0, s.high_first & mask] < first:
-        s.high_first += 1
-    while indices[1, s.low_first & mask] < first:
-        s.low_first += 1
-    extent = queues[0, s.high_first & mask] - queues[1, s.low_first & mask]
+def _smooth(s, after, lows, highs, ranges):
+    """Take one more smoothed sample, the average of the last two samples and the one after them."""
+    value = (s.before + s.value + after) / 3.0
+    if s.n_in_block == 0:
+        s.low = s.high = value
+    s.low = min(s.low, value)
+    s.high = max(s.high, value)
+    s.n_in_block += 1
+    s.n_smoothed += 1
+    if s.n_in_block == s.block:
+        _end_block(s, lows, highs, ranges)
+
+
+@njit(cache=True, nogil=True)
+def _decide(s, n_out, scale, floor):
+    """Write the values of the next undecided sample."""
     if s.n_decided == 0:
-        s.scale = extent
-    elif first > 0:  # until then the window is the same
-        s.scale += s.weight * (extent - s.scale)
+        s.scale = s.extent
+    elif s.n_decided + s.ahead > s.window:  # until then nothing is new
+        s.scale += s.weight * (s.extent - s.scale)
     s.n_decided += 1
-    return s.scale
+    scale[n_out] = s.scale
+    floor[n_out] = s.floor
 
 
 @njit(cache=True, nogil=True)
-def drain_scale(s, queues, indices, blocks, ordered, scale, floor, n_scale):
-    """End the stretch: write the values of its last samples from entry `n_scale` on, return the new end."""
+def drain_scale(s, lows, highs, ranges, scale, floor, n_out):
+    """End the stretch: write the values of its last samples from entry `n_out` on, return the new end."""
     if s.n_samples > 0:
-        value = _smooth(s.before, s.value, s.value)
-        _append(s, value, queues, indices)
-        _note_block(s, value, blocks, ordered)
+        _smooth(s, s.value, lows, highs, ranges)
+        if s.n_in_block > 0:
+            _end_block(s, lows, highs, ranges)
         while s.n_decided < s.n_samples:
-            scale[n_scale] = _decide(s, queues, indices)
-            floor[n_scale] = s.floor
-            n_scale += 1
-    s.n_samples = s.n_smoothed = s.n_decided = s.n_block = s.n_blocks = 0
-    s.floor = 0.0
-    s.high_first = s.low_first = 0
-    s.high_last = s.low_last = -1
-    return n_scale
+            _decide(s, n_out, scale, floor)
+            n_out += 1
+    s.n_samples = s.n_smoothed = s.n_decided = s.n_in_block = s.n_blocks = 0
+    return n_out
 
 
 @njit(cache=True, nogil=True)
-def running_scale(samples, s, queues, indices, blocks, ordered, scale, floor):
+def running_scale(samples, s, lows, highs, ranges, scale, floor):
     """Take samples and write scale and floor of those that are decided now; return how many.
 
     Parameters
@@ -111,37 +89,31 @@ def running_scale(samples, s, queues, indices, blocks, ordered, scale, floor):
     samples : float32 (n,)
         NaN ends a stretch.
     s : record of scalars, in and out
-        `behind`, `ahead`, `block` (samples), `weight` of a new range in the average, `quantile`; the rest is state.
-    queues : float64 (2, 2^k), 2^k > behind + ahead, in and out
-        Falling largest and rising smallest values of the window, a ring each.
-    indices : int64 (2, 2^k), in and out
-        Their indices in the stretch.
-    blocks, ordered : float64 (k,), in and out
-        Ranges of the latest k blocks: a ring, and by size.
-    scale, floor : float64 (n + behind + ahead,), out
+        `window`, `ahead`, `block` in samples, `weight` of a new extent in the average, `quantile`; the rest is state.
+    lows, highs : float64 (n_blocks,), in and out
+        Rings of the extremes of the latest blocks.
+    ranges : float64 (n_blocks,), in and out
+        Their differences in order of size.
+    scale, floor : float64 (n + window + 1,), out
         NaN for missing samples.
     """
-    n_scale = 0
+    n_out = 0
     for m in range(len(samples)):
         value = float(samples[m])
         if math.isnan(value):
-            n_scale = drain_scale(s, queues, indices, blocks, ordered, scale, floor, n_scale)
-            scale[n_scale] = floor[n_scale] = math.nan
-            n_scale += 1
+            n_out = drain_scale(s, lows, highs, ranges, scale, floor, n_out)
+            scale[n_out] = floor[n_out] = math.nan
+            n_out += 1
             continue
         if s.n_samples == 0:
             s.before = value
         else:
-            smoothed = _smooth(s.before, s.value, value)
-            _append(s, smoothed, queues, indices)
-            _note_block(s, smoothed, blocks, ordered)
+            _smooth(s, value, lows, highs, ranges)
             s.before = s.value
         s.value = value
         s.n_samples += 1
-        # The window of sample n holds the smoothed samples n − behind … n + ahead − 1; the first windows are one.
-        if s.n_smoothed >= s.behind + s.ahead:
+        if s.n_smoothed >= s.window:
             while s.n_decided + s.ahead <= s.n_smoothed:
-                scale[n_scale] = _decide(s, queues, indices)
-                floor[n_scale] = s.floor
-                n_scale += 1
-    return n_scale
+                _decide(s, n_out, scale, floor)
+                n_out += 1
+    return n_out

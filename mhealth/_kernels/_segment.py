@@ -25,17 +25,14 @@ _FILL, _MAXIMUM, _MINIMUM, _CONCAVE, _CONVEX = range(5)  # as in mhealth.segment
 
 
 @njit(cache=True, nogil=True)
-def _feed(s, value, raw, smoothed):
-    """Append one sample, real or held, and the average that it completes."""
+def _feed(i, value, half, raw, smoothed):
+    """Append sample i, real or held, and the average that it completes."""
     mask = len(raw) - 1
-    i = s.n_fed
-    half = s.half
     raw[i & mask] = value
-    total = 0.0
-    for k in range(i - 2 * half, i + 1):
+    total = value
+    for k in range(i - 2 * half, i):
         total += raw[k & mask]
     smoothed[(i - half) & mask] = total / (2 * half + 1)
-    s.n_fed = i + 1
 
 
 @njit(cache=True, nogil=True)
@@ -106,18 +103,19 @@ def _close_gap(s, smoothed, scales, floors, stack, out, emit_end):
         length = stop - start
         scale = scales[stop & mask]
         first = smoothed[start & mask]
+        slope = (smoothed[stop & mask] - first) / max(length, 1)  # 0: a candidate at the start of the stretch
         low = min(first, smoothed[stop & mask])
         high = max(first, smoothed[stop & mask])
+        first_split, last_split = start + s.shortest, stop - s.shortest
+        farthest, split = 0.0, start
         for k in range(start + 1, stop):
-            low = min(low, smoothed[k & mask])
-            high = max(high, smoothed[k & mask])
-        if length >= 2 * s.shortest:
-            slope = (smoothed[stop & mask] - first) / length
-            farthest, split = 0.0, start
-            for k in range(start + s.shortest, stop - s.shortest + 1):
-                distance = abs(smoothed[k & mask] - first - slope * (k - start))
-                if distance > farthest:
-                    farthest, split = distance, k
+            value = smoothed[k & mask]
+            low = min(low, value)
+            high = max(high, value)
+            distance = abs(value - first - slope * (k - start))
+            if distance > farthest and first_split <= k <= last_split:
+                farthest, split = distance, k
+        if farthest > 0:
             least = max(s.deviation * scale, s.deviation_floor * floors[stop & mask], s.deviation_range * (high - low))
             if farthest > least * math.sqrt(s.reference / length):
                 above = smoothed[split & mask] - first - slope * (split - start) > 0
@@ -166,7 +164,6 @@ def end_stretch(s, smoothed, scales, floors, stack, out):
         _note(stack[0], s.n_decided - 1, _FILL, 0.0, 0.0, 0.0)
         _close_gap(s, smoothed, scales, floors, stack, out, False)
     s.start += s.n_decided
-    s.n_fed = -s.pad
     s.n_decided = s.last = s.held = 0
 
 
@@ -191,8 +188,9 @@ def segment(samples, scale, floor, s, raw, smoothed, scales, floors, stack, out)
         ahead = j + s.pad
         if s.n_decided == 0:
             s.value = float(samples[j])
-            while s.n_fed < 0:
-                _feed(s, s.value, raw, smoothed)
+            for k in range(-s.pad, 0):
+                _feed(k, s.value, s.half, raw, smoothed)
+            s.n_fed = 0
             ahead = j
         i = s.n_decided
         while s.n_fed <= i + s.pad:
@@ -201,7 +199,8 @@ def segment(samples, scale, floor, s, raw, smoothed, scales, floors, stack, out)
                 ahead += 1
             else:
                 s.held = 1
-            _feed(s, s.value, raw, smoothed)
+            _feed(s.n_fed, s.value, s.half, raw, smoothed)
+            s.n_fed += 1
         scales[i & mask] = scale[j]
         floors[i & mask] = floor[j]
         s.n_decided += 1

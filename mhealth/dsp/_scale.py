@@ -16,12 +16,10 @@ from mhealth.errors import InvalidParameterError, StreamError
 __all__ = ["RunningScale", "RunningScaleStream", "ScaleAndFloor"]
 
 _STATE = np.dtype(
-    [
-        *((name, np.int64) for name in ("behind", "ahead", "block", "n_samples", "n_smoothed", "n_decided")),
-        *((name, np.int64) for name in ("high_first", "high_last", "low_first", "low_last", "n_block", "n_blocks")),
-        *((name, np.float64) for name in ("weight", "quantile", "before", "value", "scale", "floor")),
-        *((name, np.float64) for name in ("block_low", "block_high")),
-    ]
+    [(name, np.int64) for name in ("window", "ahead", "block")]
+    + [(name, np.float64) for name in ("weight", "quantile")]
+    + [(name, np.int64) for name in ("n_samples", "n_smoothed", "n_decided", "n_in_block", "n_blocks")]
+    + [(name, np.float64) for name in ("before", "value", "low", "high", "extent", "scale", "floor")]
 )
 
 
@@ -44,38 +42,32 @@ class ScaleAndFloor(NamedTuple):
 class RunningScale:
     """How large the waves of one lead are at present, and how large its noise.
 
-    The *scale* is an exponential average of the range (largest less smallest value) in a sliding window; the *floor* a
-    quantile of the ranges of the latest short blocks: between its waves an ECG moves by noise only. Ranges are taken of
-    the lead smoothed over 3 samples, so that a single outlying sample counts a third. The first window of a stretch,
-    `behind` + `ahead` seconds long, gives the scale and the floor of all samples up to `behind`; from there on the
-    window slides and the average follows. At the end of a stretch the window is what is left of it. NaN ends a stretch.
+    The lead is smoothed over 3 samples, so that a single outlying sample counts a third, and cut into blocks. The
+    *scale* is an exponential average of the range (largest less smallest value) of the latest blocks; the *floor* is a
+    quantile of the ranges of each of them: between its waves an ECG moves by noise only. The first `window` seconds of
+    a stretch give the values of all samples of which they reach `ahead` seconds beyond; from there on the window
+    slides, and the average follows. NaN ends a stretch. The last block of a stretch may be short, and the last samples
+    have the window at its end.
 
     Parameters
     ----------
-    behind, ahead : float, default=1.74 and 0.16
-        How far the window reaches back and forward, in seconds. Together they exceed the RR interval of a heart at 32
-        beats a minute; `ahead` is the delay.
+    window : float, default=1.92
+        How much of the lead is looked at, in seconds: more than an RR interval of a heart at 32 beats a minute.
+    ahead : float, default=0.16
+        How far the window reaches beyond the sample, in seconds: the delay.
     time_constant : float, default=2.0
         Of the average, in seconds: a beat or two of another height change little.
     block : float, default=0.04
         Length of the blocks in seconds: noise above 25 Hz shows its whole range in one, a P wave does not.
-    memory : float, default=1.92
-        The floor looks at the blocks of so many seconds: about as many as the first window has.
     quantile : float, default=0.35
-        Share of the blocks that the floor exceeds; TP and ST take a larger share of most beats. Tuned with the
-        segmenter's settings, see `experiments/candidates`.
+        Share of the blocks below the floor: TP and ST take more of most beats. Tuned with the segmenter's settings, see
+        `experiments/candidates`.
 
     Notes
     -----
-    Each sample enters and leaves each of two monotone queues [1]_ once, and each block is sorted into the others once,
-    which is O(1) a sample. State: the two queues, at most `behind` + `ahead` seconds each, and the blocks. Values are
-    decided `ahead` seconds after their sample; at the start of a stretch `behind` + `ahead` seconds after the first.
+    Work and state are bounded: 48 blocks are looked through once a block, about ten operations a sample at 250 Hz.
+    Values are decided `ahead` seconds after their sample; at the start of a stretch `window` seconds after the first.
     Scaling the lead by a power of two scales them, to the bit; flipping its sign does nothing.
-
-    References
-    ----------
-    .. [1] Lemire D. (2006). Streaming maximum-minimum filter using no more than three comparisons per element. Nordic
-       Journal of Computing 13, 328–339. https://arxiv.org/abs/cs/0610046
 
     Examples
     --------
@@ -83,19 +75,22 @@ class RunningScale:
     array([3., 3., 3., 3., 3., 3.])
     """
 
-    behind: float = 1.74
+    window: float = 1.92
     ahead: float = 0.16
     time_constant: float = 2.0
     block: float = 0.04
-    memory: float = 1.92
     quantile: float = 0.35
 
     def __post_init__(self) -> None:
         """Check the durations."""
-        for name in ("behind", "ahead", "time_constant", "block", "memory"):
+        for name in ("window", "ahead", "time_constant", "block"):
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise InvalidParameterError(f"{name}={value!r} must be a positive, finite number of seconds.")
+        if not self.ahead + self.block <= self.window:
+            raise InvalidParameterError(
+                f"window={self.window!r} must be at least ahead + block, {self.ahead!r} + {self.block!r} s."
+            )
         if not 0 <= self.quantile < 1:
             raise InvalidParameterError(f"quantile={self.quantile!r} must be a share, at least 0 and below 1.")
 
@@ -137,26 +132,21 @@ class RunningScaleStream:
         fs = check_fs(fs)
         self.ahead_samples = max(1, round(running_scale.ahead * fs))
         self.position = 0
-        behind = round(running_scale.behind * fs)
-        self._reach = behind + self.ahead_samples
-        self._state = np.recarray(1, dtype=_STATE)
-        self._state.fill(0)
         block = max(1, round(running_scale.block * fs))
+        n_blocks = max(1, round(running_scale.window * fs / block))
         settings = {
-            "behind": behind,
+            "window": n_blocks * block,
             "ahead": self.ahead_samples,
             "block": block,
             "weight": -math.expm1(-1 / (running_scale.time_constant * fs)),
             "quantile": running_scale.quantile,
-            "high_last": -1,
-            "low_last": -1,
         }
+        self._state = np.recarray(1, dtype=_STATE)
+        self._state.fill(0)
         for name, value in settings.items():
             self._state[name] = value
-        self._blocks = np.zeros(max(1, round(running_scale.memory * fs / block)))
-        self._ordered = np.zeros(len(self._blocks))
-        self._queues = np.zeros((2, 1 << self._reach.bit_length()))
-        self._indices = np.zeros(self._queues.shape, dtype=np.int64)
+        self._lows, self._highs, self._ranges = np.zeros((3, n_blocks))
+        self._most_undecided = n_blocks * block + 1
         self._ended = False
 
     def push(self, chunk: ArrayLike, *, start: int | None = None) -> ScaleAndFloor:
@@ -184,7 +174,7 @@ class RunningScaleStream:
         from mhealth._kernels._scale import running_scale
 
         samples = np.ascontiguousarray(check_chunk(chunk, start=start, position=self.position, ended=self._ended))
-        scale, floor = np.empty((2, len(samples) + self._reach))
+        scale, floor = np.empty((2, len(samples) + self._most_undecided))
         n_decided = running_scale(samples, *self._buffers(), scale, floor)
         self.position += len(samples)
         return ScaleAndFloor(scale[:n_decided], floor[:n_decided])
@@ -202,10 +192,10 @@ class RunningScaleStream:
         if self._ended:
             raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
         self._ended = True
-        scale, floor = np.empty((2, self._reach))
+        scale, floor = np.empty((2, self._most_undecided))
         n_decided = drain_scale(*self._buffers(), scale, floor, 0)
         return ScaleAndFloor(scale[:n_decided], floor[:n_decided])
 
     def _buffers(self) -> tuple[np.record | NDArray, ...]:
         """Return the state as the kernels take it."""
-        return self._state[0], self._queues, self._indices, self._blocks, self._ordered
+        return self._state[0], self._lows, self._highs, self._ranges

@@ -79,6 +79,13 @@ class LeadSegmenterStream:
     ----------
     position : int
         Index of the next input sample.
+    decided : int
+        Every candidate before this sample has been returned.
+
+    Notes
+    -----
+    State: rings of raw and smoothed samples, scales and floors, 128 samples each at the settings for ECG; a gap's worth
+    of candidates; the state of the running scale, and the samples that wait for theirs. 15 kB in all.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
@@ -96,7 +103,6 @@ class LeadSegmenterStream:
             **{name: getattr(segmenter, name) for name in _RATIOS},
             "reference": segmenter.reference * rate,
             "period": 1 / rate,
-            "n_fed": -half - max(reach, arm),
         }
         self._state = np.recarray(1, dtype=_STATE)
         self._state.fill(0)
@@ -105,7 +111,7 @@ class LeadSegmenterStream:
         # From the candidate before the longest gap, or the sample before the first arm, to the last sample fed.
         size = 1 << (max(longest_gap, arm + 2 * half, reach) + int(settings["pad"]) + 1).bit_length()
         self._raw, self._smoothed, self._scales, self._floors = np.zeros((4, size))
-        self._stack = np.recarray(longest_gap + 2, dtype=_CANDIDATE)
+        self._stack = np.empty(longest_gap + 2, dtype=_CANDIDATE)
         self._scale = segmenter.running_scale.open(fs=rate)
         self._held = np.empty(0, dtype=np.float32)  # samples that wait for their running scale
         self._ended = False
@@ -166,7 +172,7 @@ class LeadSegmenterStream:
         state = self._state[0]
         buffers = (self._smoothed, self._scales, self._floors, self._stack)
         n_decided = len(values.scale)
-        out = np.recarray(n_decided + int(state.longest_gap), dtype=_CANDIDATE)
+        out = np.empty(n_decided + len(self._stack), dtype=_CANDIDATE)  # the gap that is open holds fewer
         segment(samples, values.scale, values.floor, state, self._raw, *buffers, out)
         if self._ended:
             end_stretch(state, *buffers, out)
