@@ -105,10 +105,12 @@ class Segmenter:
             value = getattr(self, item.name)
             if isinstance(value, float) and not 0 <= value < math.inf:
                 raise InvalidParameterError(f"{item.name}={value!r} must be a finite number, at least 0.")
-        if self.running_scale.ahead < max(self.reach, self.arm) + self.box / 2:
+        reach, arm, box = (round(seconds * self.rate) for seconds in (self.reach, self.arm, self.box))
+        needed = max(reach, arm) + box // 2
+        if round(self.running_scale.ahead * self.rate) < needed:
             raise InvalidParameterError(
                 f"running_scale.ahead={self.running_scale.ahead!r} must cover the surroundings of an extremum, "
-                f"{max(self.reach, self.arm) + self.box / 2:g} s (reach or arm, and half the box)."
+                f"{needed / self.rate:g} s (reach or arm, and half the box)."
             )
 
     def open(self, *, fs: float, channels: Sequence[str] = ("",)) -> SegmenterStream:
