@@ -1,0 +1,144 @@
+"""From annotated recordings to what a labeler is trained on: candidates, features and targets of single leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mhealth.core import Annotation, Recording
+from mhealth.crf import Grammar
+from mhealth.labeling._constraints import LeadMarks, Targets, constrain
+from mhealth.labeling._features import RawFeatures
+from mhealth.labeling._front_end import FrontEnd
+from mhealth.labeling._lead import LeadStream
+
+__all__ = ["Example", "LeadCase", "augmented", "examples", "lead_cases"]
+
+_BEFORE, _AFTER = 12.0, 3.0
+"""Seconds of signal around an annotated stretch: what the average beat looks back on, and what features look ahead."""
+
+_AROUND = 2.0
+"""Seconds of nodes around an annotated stretch, where anything is allowed: its first and last waves have neighbours."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LeadCase:
+    """A stretch of one lead in which an expert marked every wave, and some signal around it.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (n_samples,)
+    fs : float
+        Sampling rate in Hz.
+    waves : ndarray of float64, shape (n_waves, 3)
+        Onset, peak, offset in samples, NaN where not marked.
+    labels : list of str
+        Label of each wave.
+    annotated : tuple of int
+        Start and stop sample of the stretch.
+    """
+
+    samples: NDArray[np.float32]
+    fs: float
+    waves: NDArray[np.float64]
+    labels: list[str]
+    annotated: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Example:
+    """A sequence of nodes with features, and what is known about it. The first and last node have no features."""
+
+    times: NDArray[np.float64]
+    raw: RawFeatures
+    targets: Targets
+
+
+def lead_cases(recording: Recording, annotation: Annotation) -> Iterator[LeadCase]:
+    """Cut a recording into its annotated stretches, lead by lead. Leads without marks are left out."""
+    spans, fs = annotation.spans, recording.fs
+    for channel, start, stop in annotation.annotated:
+        of_lead = spans.select(spans.channel == channel)
+        points = np.stack([of_lead.onset, of_lead.peak, of_lead.offset], axis=1).astype(np.float64)
+        points[points < 0] = np.nan
+        first = max(0, int(start - _BEFORE * fs))
+        last = min(recording.n_samples, int(stop + _AFTER * fs))
+        inside = (np.nanmin(points, axis=1, initial=np.inf) < last) & (np.nanmax(points, axis=1, initial=-1.0) >= first)
+        yield LeadCase(
+            samples=recording.signals[first:last, channel],
+            fs=fs,
+            waves=points[inside] - first,
+            labels=[spans.classes[k] for k in of_lead.label[inside]],
+            annotated=(int(start) - first, int(stop) - first),
+        )
+
+
+def augmented(case: LeadCase, rng: np.random.Generator, noise: list[tuple[NDArray[np.float32], float]]) -> LeadCase:
+    """Return the lead as another person, electrode or walk might have given it.
+
+    Another heart rate (read at a rate that is up to 15 % off), another polarity (every second time), drifting
+    baseline, coloured noise, and a stretch of recorded noise.
+
+    Parameters
+    ----------
+    case : LeadCase
+    rng : numpy.random.Generator
+        Source of every draw.
+    noise : list of (samples, fs)
+        Recorded noise without missing samples.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    n, fs = len(case.samples), case.fs * float(np.exp(rng.uniform(-0.15, 0.15)))
+    signal = case.samples.astype(np.float64)
+    size = np.nanpercentile(signal, 99) - np.nanpercentile(signal, 1) if np.isfinite(signal).any() else 0.0
+    if rng.random() < 0.5:
+        signal = -signal
+    # Widths in seconds: baseline wander below 0.5 Hz, noise from hiss to tremor. Levels: 1/50 to 1/3, and 1/400 to
+    # 1/20 of the signal's size, log-uniform.
+    wander = gaussian_filter1d(rng.standard_normal(n), rng.uniform(0.24, 0.8) * fs)
+    hiss = gaussian_filter1d(rng.standard_normal(n), rng.uniform(0.0012, 0.012) * fs)
+    for part, level in ((wander, np.exp(rng.uniform(-4.0, -1.2))), (hiss, np.exp(rng.uniform(-6.0, -3.0)))):
+        signal += part / max(part.std(), 1e-12) * level * size / 2
+    if noise and rng.random() < 0.5:
+        samples, rate = noise[rng.integers(len(noise))]
+        length = int(np.ceil(n / case.fs * rate)) + 1
+        start = int(rng.integers(max(1, len(samples) - length)))
+        piece = samples[start : start + length].astype(np.float64)
+        piece = np.interp(np.arange(n) / case.fs * rate, np.arange(len(piece)), piece)
+        signal += (piece - piece.mean()) / max(piece.std(), 1e-12) * np.exp(rng.uniform(-4.5, -1.8)) * size
+    return replace(case, samples=signal.astype(np.float32), fs=fs)
+
+
+def examples(case: LeadCase, front_end: FrontEnd, grammar: Grammar) -> Iterator[Example]:
+    """Turn a case into sequences: one for each usable stretch that meets the annotated one."""
+    lead = LeadStream(fs=case.fs, front_end=front_end)
+    proposal = lead.propose(case.samples, last=True)
+    raw = lead.describe(proposal.positions, proposal.decided)
+    fs, ratio = case.fs, lead.ratio
+    samples = raw.positions * ratio
+    lowest = case.annotated[0] - _AROUND * fs
+    highest = case.annotated[1] + _AROUND * fs
+    state_of = {label: grammar.index(state) for state, label in grammar.reported}
+    usable = lead.codes == 0
+    cuts = np.flatnonzero(np.diff(np.concatenate([[0], usable.astype(np.int8), [0]])))
+    for start, stop in cuts.reshape(-1, 2):
+        start, stop = max(start, lowest), min(stop, highest)
+        nodes = np.flatnonzero((samples > start) & (samples < stop))
+        meets = min(stop, case.annotated[1]) - max(start, case.annotated[0]) > 0.2 * fs
+        if not meets or len(nodes) < 3:
+            continue
+        times = np.concatenate([[start], samples[nodes], [stop]]) / fs
+        known = np.array([label in state_of for label in case.labels], dtype=bool)
+        points = case.waves[known] if len(known) else case.waves.reshape(0, 3)
+        inside = (np.nanmin(points, axis=1, initial=np.inf) > start) & (np.nanmax(points, axis=1, initial=-1) < stop)
+        states = np.array([state_of[label] for label in case.labels if label in state_of], dtype=np.int64)
+        marks = LeadMarks(points[inside] / fs, states[inside], np.array([case.annotated]) / fs)
+        yield Example(
+            times=times,
+            raw=RawFeatures(raw.positions[nodes], tuple(w[nodes] for w in raw.windows), raw.rhythm[nodes]),
+            targets=constrain(times, marks, grammar),
+        )

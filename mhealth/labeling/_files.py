@@ -1,0 +1,264 @@
+"""Models in files: arrays in an ``.npz`` without pickle, what they are in a JSON manifest beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mhealth.crf import Grammar, SpanWeights
+from mhealth.errors import InvalidParameterError, ModelFileError, UnwritableOutputError
+from mhealth.labeling._emission import SparseEmission
+from mhealth.labeling._features import FeatureSettings
+from mhealth.labeling._front_end import FrontEnd
+from mhealth.labeling._model import EcgModel
+from mhealth.sparse import Dictionary, Window
+
+__all__ = ["Manifest", "load", "load_model", "pretrained_models", "save_model"]
+
+FORMAT = 1
+"""Version of the file format; another one is refused, not guessed at."""
+
+_KIND = "mhealth ECG labeler"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Manifest:
+    """What a model file says about itself.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model.
+    kind, format : str, int
+        What it is, and the version of its file format.
+    sha256 : str
+        Of the ``.npz`` file.
+    n_parameters : int
+        Numbers that were learned.
+    seed : int
+        Of the training.
+    training : list of dict
+        Dataset, record, subject and SHA-256 of every record it was trained on.
+    versions : dict
+        Of mhealth, Python and the packages that computed it.
+    about : dict
+        Scores, licence, provenance.
+    """
+
+    name: str
+    kind: str
+    format: int
+    sha256: str
+    n_parameters: int
+    seed: int
+    training: list[dict[str, str]] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def save_model(
+    model: EcgModel, path: Path, *, seed: int, training: list[dict[str, str]], about: dict[str, Any]
+) -> None:
+    """Write a model and its manifest, each as a whole or not at all."""
+    if path.suffix != ".npz":
+        raise InvalidParameterError(f"path={str(path)!r} must end in .npz; the manifest goes beside it as .json.")
+    arrays = _to_arrays(model)
+    buffer = io.BytesIO()
+    # One entry a time stamp of 1980 each, as numpy writes them: the same model gives the same bytes.
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    content = buffer.getvalue()
+    manifest = Manifest(
+        name=path.stem,
+        kind=_KIND,
+        format=FORMAT,
+        sha256=hashlib.sha256(content).hexdigest(),
+        n_parameters=int(sum(array.size for array in arrays.values() if array.dtype.kind == "f")),
+        seed=seed,
+        training=training,
+        versions=_versions(),
+        about=about,
+    )
+    _write(path, content)
+    _write(path.with_suffix(".json"), (json.dumps(vars(manifest), indent=1) + "\n").encode())
+
+
+def load(name_or_path: str | Path) -> Any:
+    """Return a labeler with a shipped model, or with one from a file.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        Name of a shipped model (see `pretrained_models`), or path of an ``.npz`` that `EcgLabeler.save` wrote.
+
+    Returns
+    -------
+    labeler : EcgLabeler
+        Ready to label.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such model, or the file is damaged, of another version, or no model of ours. Nothing in a file
+        is ever executed.
+    """
+    from mhealth.labeling._ecg import EcgLabeler
+
+    path = Path(name_or_path)
+    if path.suffix != ".npz" and not path.exists():
+        shipped = {manifest.name for manifest in pretrained_models()}
+        if str(name_or_path) not in shipped:
+            raise ModelFileError(
+                f"model {str(name_or_path)!r} is neither a shipped model ({', '.join(sorted(shipped))}) nor a file."
+            )
+        path = Path(str(resources.files("mhealth") / "models" / f"{name_or_path}.npz"))
+    labeler = EcgLabeler()
+    labeler.model_ = load_model(path)
+    return labeler
+
+
+def pretrained_models() -> list[Manifest]:
+    """Return the manifests of the models that ship with the package."""
+    folder = Path(str(resources.files("mhealth") / "models"))
+    return [_read_manifest(path) for path in sorted(folder.glob("*.json"))]
+
+
+def load_model(path: Path) -> EcgModel:
+    """Read a model file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror}). Give the path of a saved model.") from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise ValueError("it holds a single array")
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelFileError(
+            f"{path}: is no model file, or a damaged one ({error}). Expected an .npz written by EcgLabeler.save; "
+            "pickles are never loaded. Copy the file again, or train anew."
+        ) from error
+    if str(arrays.get("kind", "")) != _KIND:
+        raise ModelFileError(f"{path}: is an .npz, but no {_KIND}. Expected a file written by EcgLabeler.save.")
+    if int(arrays["format"]) != FORMAT:
+        raise ModelFileError(
+            f"{path}: has format {int(arrays['format'])}, this mhealth reads format {FORMAT}. Install the mhealth that "
+            "wrote it (see its .json), or train anew."
+        )
+    try:
+        return _from_arrays(arrays)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelFileError(
+            f"{path}: is incomplete or inconsistent ({error}). Copy the file again, or train anew."
+        ) from error
+
+
+def _to_arrays(model: EcgModel) -> dict[str, NDArray]:
+    """Flatten a model."""
+    grammar, features = model.grammar, model.front_end.features
+    arrays: dict[str, Any] = {
+        "kind": _KIND,
+        "format": FORMAT,
+        "n_nonzero": model.n_nonzero,
+        "fusion_exponent": model.fusion_exponent,
+        "grammar.states": grammar.states,
+        "grammar.transitions": grammar.transitions,
+        "grammar.reported": grammar.reported,
+        "grammar.longest": grammar.longest,
+        "grammar.continues": grammar.continues,
+        "grammar.n_bins": grammar.n_bins,
+        "features.windows": [(w.before, w.after, w.n_points) for w in features.windows],
+        "features.detrend": [w.detrend for w in features.windows],
+        "features.average": [features.average_half, features.average_width],
+        "features.knee": features.knee,
+    }
+    arrays |= {f"emission.{name}": array for name, array in model.emission.to_arrays().items()}
+    arrays |= {f"weights.{name}": array for name, array in model.weights._asdict().items()}
+    arrays |= {f"calibration.{name}": array for name, array in model.calibration.items()}
+    for k, dictionary in enumerate(model.dictionaries):
+        arrays |= {f"dictionary{k}.{name}": array for name, array in dictionary.to_arrays().items()}
+    return {name: np.asarray(array) for name, array in arrays.items()}
+
+
+def _from_arrays(arrays: dict[str, NDArray]) -> EcgModel:
+    """Rebuild a model from what `_to_arrays` gave."""
+
+    def of(prefix: str) -> dict[str, NDArray]:
+        return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(prefix + ".")}
+
+    grammar, features = of("grammar"), of("features")
+    windows = tuple(
+        Window(before=float(before), after=float(after), n_points=int(n_points), detrend=str(detrend))  # type: ignore[arg-type]
+        for (before, after, n_points), detrend in zip(features["windows"], features["detrend"], strict=True)
+    )
+    settings = FeatureSettings(
+        windows=windows,
+        average_half=int(features["average"][0]),
+        average_width=int(features["average"][1]),
+        knee=float(features["knee"]),
+    )
+    weights = of("weights")
+    model = EcgModel(
+        emission=SparseEmission(**of("emission")),
+        weights=SpanWeights(**{**weights, "transition": np.nan_to_num(weights["transition"], neginf=0.0)}),
+        dictionaries=tuple(Dictionary.from_arrays(of(f"dictionary{k}")) for k in range(len(windows) + 2)),
+        n_nonzero=int(arrays["n_nonzero"]),
+        calibration=of("calibration"),
+        fusion_exponent=float(arrays["fusion_exponent"]),
+        grammar=Grammar(
+            states=tuple(str(s) for s in grammar["states"]),
+            transitions=tuple((str(a), str(b)) for a, b in grammar["transitions"]),
+            reported=tuple((str(a), str(b)) for a, b in grammar["reported"]),
+            longest=tuple(float(s) for s in grammar["longest"]),
+            continues=tuple(str(s) for s in grammar["continues"]),
+            n_bins=int(grammar["n_bins"]),
+        ),
+        front_end=FrontEnd(features=settings),
+    )
+    model.check()
+    return model
+
+
+def _read_manifest(path: Path) -> Manifest:
+    """Read a manifest."""
+    try:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelFileError(f"{path}: is no manifest of a model ({error}).") from error
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what computed a model."""
+    from importlib.metadata import version
+
+    packages = ("mhealth", "numpy", "scipy", "scikit-learn", "numba")
+    return {"python": platform.python_version(), "machine": platform.machine(), **{p: version(p) for p in packages}}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise UnwritableOutputError(
+            f"{path} cannot be written ({error.strerror}). Choose a folder you may write to."
+        ) from error

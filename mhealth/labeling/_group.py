@@ -1,0 +1,341 @@
+"""Leads labelled together: which waves exist is decided once, their edges lead by lead."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mhealth.core import UNUSABLE
+from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
+from mhealth.labeling._constraints import FARTHEST_EDGE
+from mhealth.labeling._emission import SHIFT_UNIT
+from mhealth.labeling._features import code
+from mhealth.labeling._lead import LeadStream, Proposal
+
+if TYPE_CHECKING:
+    from mhealth.labeling._model import EcgModel
+
+__all__ = ["ECG_CLASSES", "GroupStream", "Row"]
+
+ECG_CLASSES = ("P", "QRS", "T", UNUSABLE)
+"""Texts of the labels."""
+
+Row = tuple[int, int, int, int, int, float]
+"""Onset, peak, offset, label, lead, probability."""
+
+_UNUSABLE = ECG_CLASSES.index(UNUSABLE)
+
+CLUSTER = 6
+"""Samples at 250 Hz: candidates of several leads within 24 ms are one; sharper waves differ less between leads."""
+
+LONGEST_SHIFT = FARTHEST_EDGE
+"""Seconds by which a lead's edge may differ from the joint one (ARCHITECTURE, section 6)."""
+
+_KEPT = 1.0
+"""Seconds of signal kept before the oldest span that is not reported."""
+
+
+class _Decoder(Protocol):
+    """What turns nodes into spans: the fixed-lag stream, or the whole stretch at once."""
+
+    def push(self, times: NDArray[np.float64], potentials: Potentials) -> CommittedSpans: ...
+
+    def close_stretch(self, time: float) -> CommittedSpans: ...
+
+
+class WholeStretchDecoder:
+    """Viterbi and marginals over whole stretches: best labels, once the stretch has ended."""
+
+    def __init__(self, model: EcgModel) -> None:
+        self._grammar, self._weights = model.grammar, model.weights
+        self._nodes: list[tuple[NDArray[np.float64], Potentials]] = []
+        self._position = 0
+
+    def push(self, times: NDArray[np.float64], potentials: Potentials) -> CommittedSpans:
+        """Keep the nodes; nothing is certain yet."""
+        self._nodes.append((times, potentials))
+        none = np.empty(0, np.int64)
+        return CommittedSpans(
+            start=none, stop=none, start_time=np.empty(0), stop_time=np.empty(0), state=none,
+            continued=np.empty(0, bool), occupancy=np.empty(0),
+        )  # fmt: skip
+
+    def close_stretch(self, time: float) -> CommittedSpans:
+        """Decode the stretch."""
+        self._nodes.append((np.array([time]), Potentials.zeros(1, self._grammar.n_states, np.float32)))
+        times = np.concatenate([part for part, _ in self._nodes])
+        potentials = Potentials(*(np.concatenate(parts) for parts in zip(*(p for _, p in self._nodes), strict=True)))
+        arguments = (potentials, times, [len(times)], self._weights, self._grammar)
+        paths, expected = span_viterbi(*arguments), span_expectations(*arguments)
+        states = np.repeat(paths.state, paths.stop - paths.start)
+        spans = CommittedSpans(
+            start=paths.start + self._position,
+            stop=paths.stop + self._position,
+            start_time=times[paths.start],
+            stop_time=times[paths.stop],
+            state=paths.state,
+            continued=np.zeros(len(paths), bool),
+            occupancy=expected.occupancy[np.arange(len(states)), states].astype(np.float64),
+        )
+        self._nodes = []
+        self._position += len(times)
+        return spans
+
+
+class _Lead:
+    """One lead of a group: its stream, and what it has said of nodes that are not yet reported."""
+
+    def __init__(self, stream: LeadStream, n_outputs: int) -> None:
+        self.stream = stream
+        self.positions = np.empty(0, np.int64)  # candidates that wait for the other leads, or for their quality
+        self.outputs = np.empty((0, n_outputs), np.float32)
+        self.node_outputs = np.empty((0, n_outputs), np.float32)  # of the group's nodes
+        self.present = np.empty(0, bool)
+        self.raw = np.empty(0, np.float32)  # input samples that waves still to come may cover
+        self.raw_start = 0
+        self.bad_since = -1  # input sample at which the present unusable stretch started
+        self.bad: list[tuple[int, int]] = []  # unusable stretches that waves still to come may touch
+        self.last_offset = 0
+
+    def take(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the outputs at these positions and whether the lead has any there; zeros where it has not."""
+        at = np.searchsorted(self.positions, positions)
+        present = np.zeros(len(positions), bool)
+        inside = at < len(self.positions)
+        present[inside] = self.positions[at[inside]] == positions[inside]
+        outputs = np.zeros((len(positions), self.outputs.shape[1]), np.float32)
+        outputs[present] = self.outputs[at[present]]
+        return outputs, present
+
+    def extend(self, outputs: NDArray[np.float32], present: NDArray[np.bool_]) -> None:
+        """Take what the lead says at the group's next nodes."""
+        self.node_outputs = np.concatenate([self.node_outputs, outputs])
+        self.present = np.concatenate([self.present, present])
+
+    @property
+    def unusable(self) -> list[tuple[float, float]]:
+        """Unusable stretches that waves may touch, the present one without an end."""
+        return [*self.bad, *([(self.bad_since, np.inf)] if self.bad_since >= 0 else [])]
+
+
+class GroupStream:
+    """The labelling of one or several simultaneous leads, as far as it has come.
+
+    Parameters
+    ----------
+    model : EcgModel
+        What was learned.
+    fs : float
+        Sampling rate in Hz.
+    n_leads : int
+        Number of leads.
+    lag : float or None
+        Seconds of lattice that are kept; None decodes whole stretches at their end.
+    """
+
+    def __init__(self, model: EcgModel, *, fs: float, n_leads: int, lag: float | None) -> None:
+        self._model = model
+        self._fs = fs
+        self._leads = [
+            _Lead(
+                LeadStream(fs=fs, front_end=model.front_end),
+                model.emission.n_outputs,
+            )
+            for _ in range(n_leads)
+        ]
+        self._decoder: _Decoder = (
+            WholeStretchDecoder(model)
+            if lag is None
+            else SpanDecoder(grammar=model.grammar, weights=model.weights, lag=lag).open()
+        )
+        self._ratio = self._leads[0].stream.ratio
+        self._position = 0  # input samples taken
+        self._judged = 0  # input samples that were found usable or not, and nodes before them decoded
+        self._proposed = np.empty(0, np.int64)  # candidates that wait for their cluster to be complete
+        self._waiting = np.empty(0, np.int64)  # nodes that wait for features or quality
+        self._times = np.empty(0)  # nodes handed to the decoder that spans still to come may start at
+        self._first_node = 0
+        self._stretch_open = False
+
+    def push(self, signals: NDArray[np.float32], *, last: bool = False) -> list[Row]:
+        """Take the next samples, the last ones if `last`; return what is certain now."""
+        self._position += len(signals)
+        proposals = []
+        for k, lead in enumerate(self._leads):
+            samples = np.ascontiguousarray(signals[:, k])
+            lead.raw = np.concatenate([lead.raw, samples])
+            proposals.append(lead.stream.propose(samples, last=last))
+        nodes, settled = self._share(proposals)
+        self._waiting = np.concatenate([self._waiting, nodes])
+        model = self._model
+        for lead in self._leads:
+            raw = lead.stream.describe(nodes, settled)
+            if len(raw.positions):
+                outputs = model.emission.outputs(code(raw, model.dictionaries, model.n_nonzero))
+                lead.positions = np.concatenate([lead.positions, raw.positions])
+                lead.outputs = np.concatenate([lead.outputs, outputs])
+        rows = self._advance(last=last)
+        if last and self._stretch_open:
+            rows += self._close(self._position)
+        return rows
+
+    def _share(self, proposals: list[Proposal]) -> tuple[NDArray[np.int64], int]:
+        """Return new nodes: a lead's own candidates if it is alone, else one a cluster; and up to where they are all.
+
+        A cluster is complete once no lead can add to it.
+        """
+        if len(proposals) == 1:
+            return proposals[0]
+        from mhealth._kernels._waves import shared_positions
+
+        decided = min(proposal.decided for proposal in proposals)
+        union = np.sort(np.concatenate([self._proposed, *(proposal.positions for proposal in proposals)]))
+        middles, firsts = np.empty((2, len(union)), np.int64)
+        count = shared_positions(union, CLUSTER, middles, firsts)
+        complete = int(np.searchsorted(firsts[:count], decided - CLUSTER, side="right"))
+        settled = int(firsts[complete]) if complete < count else decided
+        settled = min(settled, decided)
+        self._proposed = union[union >= settled] if complete < count else union[:0]
+        return middles[:complete], settled
+
+    def _advance(self, *, last: bool) -> list[Row]:
+        """Decode the nodes of which everything is known, stretch by stretch."""
+        judged = min(lead.stream.codes_start + len(lead.stream.codes) for lead in self._leads)
+        limit = judged if last else min(judged, int(min(lead.stream.described for lead in self._leads) * self._ratio))
+        if limit <= self._judged:
+            return []
+        usable = np.stack([lead.stream.codes[: limit - self._judged] == 0 for lead in self._leads])
+        rows: list[Row] = []
+        for k, lead in enumerate(self._leads):
+            rows += self._unusable(k, lead, usable[k], ended=last and limit == self._position)
+        any_usable = usable.any(axis=0)
+        cuts = np.flatnonzero(any_usable[1:] != any_usable[:-1]) + 1
+        for start, stop in pairwise([0, *cuts, len(any_usable)]):
+            if any_usable[start]:
+                rows += self._decode(self._judged + start, self._judged + stop, usable)
+            elif self._stretch_open:
+                rows += self._close(self._judged + start)
+        for lead in self._leads:
+            lead.stream.drop_codes(limit)
+        self._judged = limit
+        done = int(np.searchsorted(self._waiting * self._ratio, limit))
+        self._waiting = self._waiting[done:]
+        for lead in self._leads:
+            done = int(np.searchsorted(lead.positions * self._ratio, limit))
+            lead.positions, lead.outputs = lead.positions[done:], lead.outputs[done:]
+        return rows
+
+    def _unusable(self, k: int, lead: _Lead, usable: NDArray[np.bool_], *, ended: bool) -> list[Row]:
+        """Follow the unusable stretches of one lead; return those that have ended."""
+        rows: list[Row] = []
+        cuts = np.flatnonzero(usable[1:] != usable[:-1]) + 1
+        for start, _ in pairwise([0, *cuts, len(usable)]):
+            sample = self._judged + int(start)
+            if not usable[start] and lead.bad_since < 0:
+                lead.bad_since = sample
+            elif usable[start] and lead.bad_since >= 0:
+                lead.bad.append((lead.bad_since, sample))
+                rows.append((lead.bad_since, -1, sample, _UNUSABLE, k, np.nan))
+                lead.bad_since = -1
+        if ended and lead.bad_since >= 0:
+            lead.bad.append((lead.bad_since, self._position))
+            rows.append((lead.bad_since, -1, self._position, _UNUSABLE, k, np.nan))
+            lead.bad_since = -1
+        return rows
+
+    def _decode(self, start: int, stop: int, usable: NDArray[np.bool_]) -> list[Row]:
+        """Hand the nodes between two input samples, in which a lead is usable, to the decoder."""
+        first, last = np.searchsorted(self._waiting * self._ratio, [start, stop])
+        nodes = self._waiting[first:last]
+        times = nodes * self._ratio / self._fs
+        rows: list[Row] = []
+        if not self._stretch_open:
+            self._stretch_open = True
+            begin = start / self._fs
+            nodes, times = nodes[times > begin], times[times > begin]
+            for lead in self._leads:
+                lead.extend(np.zeros((1, lead.outputs.shape[1]), np.float32), np.zeros(1, bool))
+            rows = self._append(np.array([begin]))
+        samples = np.minimum((nodes * self._ratio).astype(np.int64), stop - 1) - self._judged
+        for k, lead in enumerate(self._leads):
+            outputs, present = lead.take(nodes)
+            present &= usable[k][samples]
+            outputs[~present] = 0.0
+            lead.extend(outputs, present)
+        return rows + self._append(times)
+
+    def _append(self, times: NDArray[np.float64]) -> list[Row]:
+        """Hand the newest nodes to the decoder, the leads' potentials added up."""
+        n_new, n_states = len(times), self._model.grammar.n_states
+        if not n_new:
+            return []
+        total = np.zeros((n_new, 4 * n_states), np.float32)
+        count = np.zeros(n_new, np.float32)
+        for lead in self._leads:
+            total += lead.node_outputs[-n_new:, : 4 * n_states]
+            count += lead.present[-n_new:]
+        if len(self._leads) > 1:
+            total *= np.maximum(count, 1)[:, None] ** np.float32(-self._model.fusion_exponent)
+        self._times = np.concatenate([self._times, times])
+        parts = (total[:, k * n_states : (k + 1) * n_states] for k in range(4))
+        return self._report(self._decoder.push(times, Potentials(*parts)))
+
+    def _close(self, sample: int) -> list[Row]:
+        """End the stretch of nodes before an input sample."""
+        self._stretch_open = False
+        for lead in self._leads:
+            lead.extend(np.zeros((1, lead.outputs.shape[1]), np.float32), np.zeros(1, bool))
+        self._times = np.append(self._times, sample / self._fs)
+        return self._report(self._decoder.close_stretch(sample / self._fs))
+
+    def _report(self, spans: CommittedSpans) -> list[Row]:
+        """Return the waves among committed spans in every lead that has them, and forget their nodes."""
+        if not len(spans):
+            return []
+        from mhealth._kernels._waves import locate_waves
+
+        model, rows = self._model, []
+        waves = np.flatnonzero(model.label_of_state[spans.state] >= 0)
+        starts, stops = spans.start[waves] - self._first_node, spans.stop[waves] - self._first_node
+        # A wave that an end of the stretch cuts has no onset or offset to report.
+        whole = ~(self._is_end(starts) | self._is_end(stops))
+        waves, starts, stops = waves[whole], starts[whole], stops[whole]
+        states = spans.state[waves]
+        labels = model.label_of_state[states]
+        mode = "fused" if len(self._leads) > 1 else "alone"
+        for k, lead in enumerate(self._leads):
+            out, probability = np.empty((len(waves), 3), np.int64), np.empty(len(waves))
+            lead.last_offset = locate_waves(
+                starts, stops, states, spans.occupancy, spans.first_interval[waves],
+                lead.node_outputs[:, 4 * model.grammar.n_states :], lead.present, self._times, SHIFT_UNIT,
+                LONGEST_SHIFT, lead.raw, lead.raw_start, self._fs, lead.last_offset, out, probability,
+            )  # fmt: skip
+            for label in np.unique(labels):
+                of_label = labels == label
+                probability[of_label] = model.calibrated(probability[of_label], int(label), mode)
+            rows += [
+                (int(a), int(b), int(c), int(label), k, float(p))
+                for (a, b, c), label, p in zip(out, labels, probability, strict=True)
+                if a >= 0 and not any(a < stop and c > start for start, stop in lead.unusable)
+            ]
+        self._forget(int(spans.stop[-1]))
+        return rows
+
+    def _is_end(self, nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether nodes are virtual ends of a stretch: no lead says anything there."""
+        return ~np.any([lead.present[nodes] for lead in self._leads], axis=0)
+
+    def _forget(self, node: int) -> None:
+        """Drop nodes before `node`, and the samples before them."""
+        keep = slice(node - self._first_node, None)
+        self._first_node += keep.start
+        self._times = self._times[keep]
+        oldest = int((self._times[0] - _KEPT) * self._fs)
+        for lead in self._leads:
+            lead.node_outputs, lead.present = lead.node_outputs[keep], lead.present[keep]
+            drop = max(0, oldest - lead.raw_start)
+            lead.raw, lead.raw_start = lead.raw[drop:], lead.raw_start + drop
+            lead.bad = [stretch for stretch in lead.bad if stretch[1] >= oldest]

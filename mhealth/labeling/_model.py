@@ -1,0 +1,92 @@
+"""What a trained ECG labeler consists of, and how it is kept in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mhealth.crf import ECG_GRAMMAR, Grammar, SpanWeights
+from mhealth.labeling._emission import SparseEmission
+from mhealth.labeling._front_end import FrontEnd
+from mhealth.sparse import Dictionary
+
+__all__ = ["EcgModel"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EcgModel:
+    """Everything that was learned, and the settings it was learned with.
+
+    Parameters
+    ----------
+    emission : SparseEmission
+    weights : SpanWeights
+    dictionaries : tuple of Dictionary
+        One for each window of the settings, then those of the average beat before and after.
+    n_nonzero : int
+        Atoms a window may take.
+    calibration : dict
+        ``"alone"`` and ``"fused"`` to an array (n_labels, 2, n_points): marginals and the probability each maps to.
+    fusion_exponent : float
+        Potentials of n leads are added and divided by n to this power: leads are not independent witnesses.
+    grammar : Grammar
+    front_end : FrontEnd
+    """
+
+    emission: SparseEmission
+    weights: SpanWeights
+    dictionaries: tuple[Dictionary, ...]
+    n_nonzero: int
+    calibration: dict[str, NDArray[np.float64]]
+    fusion_exponent: float = 0.5
+    grammar: Grammar = ECG_GRAMMAR
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+
+    @cached_property
+    def label_of_state(self) -> NDArray[np.int64]:
+        """Index of the label of each state, −1 where it is not reported."""
+        reported = dict(self.grammar.reported)
+        order = [label for _, label in self.grammar.reported]
+        return np.array([order.index(reported[s]) if s in reported else -1 for s in self.grammar.states])
+
+    def calibrated(
+        self, marginal: NDArray[np.float64], label: int, mode: Literal["alone", "fused"]
+    ) -> NDArray[np.float64]:
+        """Return the probability that an expert marks a wave where the CRF gives this marginal."""
+        knots, values = self.calibration[mode][label]
+        return np.interp(marginal, knots, values)
+
+    def check(self) -> None:
+        """Check that the parts fit together.
+
+        Raises
+        ------
+        ValueError
+            If a shape contradicts another, or a number is not finite.
+        """
+        emission, n_states = self.emission, self.grammar.n_states
+        first, second = len(emission.threshold), len(emission.second_threshold)
+        n_columns = 2 * sum(dictionary.n_atoms for dictionary in self.dictionaries)
+        expected = {
+            "of_dense": (emission.of_dense.shape[0], first),
+            "of_codes": (n_columns, first),
+            "threshold": (first,),
+            "second": (first, second),
+            "second_threshold": (second,),
+            "last": (second, 6 * n_states),
+            "bias": (6 * n_states,),
+        }
+        for name, array in emission.to_arrays().items():
+            if array.shape != expected[name] or array.dtype != np.float32 or not np.isfinite(array).all():
+                raise ValueError(f"emission.{name} is not finite float32 of shape {expected[name]}")
+        lengths = tuple(dictionary.atom_length for dictionary in self.dictionaries)
+        if lengths != self.front_end.features.lengths:
+            raise ValueError(f"atoms have lengths {lengths}, windows {self.front_end.features.lengths}")
+        for mode in ("alone", "fused"):
+            if self.calibration[mode].ndim != 3 or self.calibration[mode].shape[:2] != (3, 2):
+                raise ValueError(f"calibration.{mode} has shape {self.calibration[mode].shape}")
+        self.weights.checked(self.grammar)
