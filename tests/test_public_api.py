@@ -78,6 +78,13 @@ def test_all_is_sorted_and_equals_what_is_importable(package):
     assert set(names) - {"__version__"} <= set(module.__all__) <= set(dir(module))
 
 
+def test_what_waits_for_its_first_use_is_what_its_package_has():
+    for name, home in mhealth._HOMES.items():
+        assert getattr(mhealth, name) is getattr(importlib.import_module(f"mhealth.{home}"), name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = mhealth.nothing
+
+
 def test_every_error_is_an_mhealth_error_and_a_built_in_one():
     from mhealth import errors
 

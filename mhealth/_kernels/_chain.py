@@ -100,7 +100,7 @@ def best_states(unary, bounds, first, last, allowed, transition, best, came_from
                         best[t, y] = best[t - 1, previous] + transition[previous, y]
                         came_from[t, y] = previous
                 best[t, y] += unary[a + t, y]
-        y = np.argmax(best[n_items - 1])
+        y = int(np.argmax(best[n_items - 1]))
         score[s] = best[n_items - 1, y]
         state[a : a + n_items] = -1
         if score[s] == -np.inf:

@@ -65,8 +65,8 @@ def rectify(values):
 
 @njit(cache=True, nogil=True)
 def emit(
-    dense, columns, values, of_dense, of_codes, threshold, second, second_threshold, last, bias, first_code, second_code,
-    out,
+    dense, columns, values, of_dense, of_codes, threshold, second, second_threshold, last, bias,
+    first_code, second_code, out,
 ):  # fmt: skip
     """Compute the outputs of each candidate.
 

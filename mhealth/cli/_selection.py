@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mhealth.core import channel_keys
 from mhealth.errors import InvalidSignalError
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def select(job: Job) -> Selection:
         )
     info = open_recording(job.record, channels=columns, fs=job.fs, units=job.units)
     named = zip(columns, info.channels, strict=True)
-    channels = tuple(name if whole.channels.count(name) == 1 else str(column).strip() for column, name in named)
+    keys = channel_keys(whole.channels)  # channels that share a name were asked for by position
+    channels = tuple(name if name in keys else str(column).strip() for column, name in named)
     return Selection(job=job, info=info, columns=columns, channels=channels)
 
 

@@ -40,7 +40,7 @@ class Annotation:
         bad = (rows[:, 0] < 0) | (rows[:, 0] >= len(self.spans.channels)) | (rows[:, 1] < 0) | (rows[:, 2] < rows[:, 1])
         if bad.any():
             raise AnnotationError(
-                f"annotated row {rows[bad][0].tolist()} must be (channel, start, stop) with start <= stop and one of the "
-                f"{len(self.spans.channels)} channels {self.spans.channels}."
+                f"annotated row {rows[bad][0].tolist()} must be (channel, start, stop) with start <= stop and one of "
+                f"the {len(self.spans.channels)} channels {self.spans.channels}."
             )
         object.__setattr__(self, "annotated", rows)

@@ -86,18 +86,31 @@ def check_signals(signals: ArrayLike, *, n_channels: int | None = None, name: st
         )
     if n_channels is not None and array.shape[1] != n_channels:
         raise InvalidSignalError(
-            f"{name} has {array.shape[1]} channels; expected {n_channels}. Samples run along axis 0, channels along axis 1."
+            f"{name} has {array.shape[1]} channels; expected {n_channels}. "
+            "Samples run along axis 0, channels along axis 1."
         )
     if np.isinf(array).any():
         row, column = (int(k[0]) for k in np.nonzero(np.isinf(array)))
         raise InvalidSignalError(
-            f"{name} is infinite (or too large for float32) at sample {row}, channel {column}. Mark missing samples with NaN."
+            f"{name} is infinite (or too large for float32) at sample {row}, channel {column}. "
+            "Mark missing samples with NaN."
         )
     return array
 
 
 def check_channels(channels: Sequence[str], n_channels: int) -> tuple[str, ...]:
     """Return channel names as a tuple of the expected length.
+
+    Parameters
+    ----------
+    channels : sequence of str
+        One name a channel.
+    n_channels : int
+        The number of channels that is expected.
+
+    Returns
+    -------
+    channels : tuple of str
 
     Raises
     ------

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mhealth.core._channels import channel_keys
 from mhealth.core._checks import check_channels, check_fs, check_signals
 from mhealth.errors import InvalidSignalError
 
@@ -90,9 +91,7 @@ class Recording:
     @property
     def keys(self) -> tuple[str, ...]:
         """Channel names where they are unique, else positions ``"0"``, ``"1"``, … for all that share a name."""
-        return tuple(
-            name if self.channels.count(name) == 1 else str(position) for position, name in enumerate(self.channels)
-        )
+        return channel_keys(self.channels)
 
     def pick(self, columns: list[int]) -> Recording:
         """Return the recording with only these columns, in this order."""

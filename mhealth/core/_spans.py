@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mhealth.core._channels import channel_keys
 from mhealth.core._checks import check_fs
 from mhealth.errors import AnnotationError
 
@@ -19,6 +20,8 @@ __all__ = ["UNUSABLE", "Spans"]
 
 UNUSABLE = "unusable"
 """Label of stretches in which nothing can be labelled."""
+
+_COLUMNS = ("onset", "peak", "offset", "label", "channel", "probability")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,8 +58,7 @@ class Spans:
     def __post_init__(self) -> None:
         """Check shapes, and sort by the first known point."""
         columns: dict[str, NDArray] = {
-            name: np.atleast_1d(np.asarray(getattr(self, name))).astype(np.int64)
-            for name in ("onset", "peak", "offset", "label", "channel")
+            name: np.atleast_1d(np.asarray(getattr(self, name))).astype(np.int64) for name in _COLUMNS[:-1]
         }
         columns["probability"] = np.atleast_1d(np.asarray(self.probability, dtype=np.float64))
         lengths = {name: column.shape for name, column in columns.items()}
@@ -64,7 +66,7 @@ class Spans:
             raise AnnotationError(f"Spans need parallel 1-D arrays of one length; got {lengths}.")
         for name, texts in (("label", self.classes), ("channel", self.channels)):
             codes = columns[name]
-            if len(codes) and not (0 <= codes.min() and codes.max() < len(texts)):
+            if len(codes) and not 0 <= codes.min() <= codes.max() < len(texts):
                 raise AnnotationError(
                     f"{name} holds codes {codes.min()} to {codes.max()}, but there are {len(texts)}: {texts}."
                 )
@@ -126,14 +128,11 @@ class Spans:
             raise AnnotationError(
                 "Spans.concat: parts differ in fs, channels or classes; join parts of one recording only."
             )
-        names = ("onset", "peak", "offset", "label", "channel", "probability")
-        joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
-        return replace(head, **joined)
+        return head._with({name: np.concatenate([getattr(p, name) for p in parts]) for name in _COLUMNS})
 
     def select(self, mask: ArrayLike) -> Spans:
         """Return the spans that a boolean mask or an index array picks."""
-        names = ("onset", "peak", "offset", "label", "channel", "probability")
-        return replace(self, **{name: getattr(self, name)[mask] for name in names})
+        return self._with({name: getattr(self, name)[mask] for name in _COLUMNS})
 
     def of(self, *, label: str | None = None, channel: str | None = None) -> Spans:
         """Return the spans of one label text and/or one channel name."""
@@ -142,6 +141,10 @@ class Spans:
             if wanted is not None:
                 mask &= codes == (texts.index(wanted) if wanted in texts else -1)
         return self.select(mask)
+
+    def _with(self, columns: dict[str, NDArray]) -> Spans:
+        """Return these columns for the same recording."""
+        return Spans(**columns, fs=self.fs, channels=self.channels, classes=self.classes)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with the columns of the CSV format.
@@ -154,15 +157,14 @@ class Spans:
         """
         import pandas as pd
 
-        repeated = [self.channels.count(name) > 1 for name in self.channels]
-        keys = np.array([str(k) if repeated[k] else name for k, name in enumerate(self.channels)], dtype=object)
+        channels, labels = (np.array(texts, dtype=object) for texts in (channel_keys(self.channels), self.classes))
         seconds = {
             f"{n}_s": np.where(c >= 0, c / self.fs, np.nan) for n, c in (("onset", self.onset), ("offset", self.offset))
         }
         return pd.DataFrame(
             {
-                "channel": keys[self.channel] if len(self) else np.empty(0, dtype=object),
-                "label": np.array(self.classes, dtype=object)[self.label] if len(self) else np.empty(0, dtype=object),
+                "channel": channels[self.channel],
+                "label": labels[self.label],
                 "onset": self.onset,
                 "peak": self.peak,
                 "offset": self.offset,

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import check_fs
-from mhealth.dsp._chunks import check_chunk
-from mhealth.errors import InvalidParameterError, StreamError
+from mhealth.core import check_chunk, check_flush, check_fs
+from mhealth.errors import InvalidParameterError
 
 __all__ = ["QualityStream", "Reason", "SignalQuality", "UnusableSpans", "unusable_spans"]
 
@@ -238,7 +237,8 @@ class QualityStream:
         """
         from mhealth._kernels._quality import decide
 
-        samples = np.ascontiguousarray(check_chunk(chunk, start=start, position=self.position, ended=self._ended))
+        lead = check_chunk(chunk, n_channels=1, start=start, position=self.position, ended=self._ended)[:, 0]
+        samples = np.ascontiguousarray(lead)
         codes = np.empty(len(samples), dtype=np.uint8)
         n_codes = decide(
             samples, self._state[0], self._flags, self._sections, self._memory, self._energy,
@@ -257,8 +257,7 @@ class QualityStream:
         """
         from mhealth._kernels._quality import drain
 
-        if self._ended:
-            raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
+        check_flush(ended=self._ended)
         self._ended = True
         codes = np.empty(len(self._flags), dtype=np.uint8)
         return codes[: drain(self._state[0], self._flags, codes)]

@@ -10,9 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import check_fs
-from mhealth.dsp._chunks import check_chunk
-from mhealth.errors import StreamError
+from mhealth.core import check_chunk, check_flush, check_fs
 
 __all__ = ["ResampleStream", "Resampler"]
 
@@ -152,7 +150,7 @@ class ResampleStream:
         InvalidSignalError
             If the chunk is not one lead of finite or missing samples.
         """
-        samples = check_chunk(chunk, start=start, position=self.position, ended=self._ended)
+        samples = check_chunk(chunk, n_channels=1, start=start, position=self.position, ended=self._ended)[:, 0]
         if self.position == 0 and len(samples):
             self._held = np.full(self._half, samples[0])
         self.position += len(samples)
@@ -166,8 +164,7 @@ class ResampleStream:
         StreamError
             If the stream has ended already.
         """
-        if self._ended:
-            raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
+        check_flush(ended=self._ended)
         self._ended = True
         return self._take(np.repeat(self._held[-1:], self._half))
 

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import check_fs
-from mhealth.dsp._chunks import check_chunk
-from mhealth.errors import InvalidParameterError, StreamError
+from mhealth.core import check_chunk, check_flush, check_fs
+from mhealth.errors import InvalidParameterError
 
 __all__ = ["RunningScale", "RunningScaleStream", "ScaleAndFloor"]
 
@@ -173,7 +172,8 @@ class RunningScaleStream:
         """
         from mhealth._kernels._scale import running_scale
 
-        samples = np.ascontiguousarray(check_chunk(chunk, start=start, position=self.position, ended=self._ended))
+        lead = check_chunk(chunk, n_channels=1, start=start, position=self.position, ended=self._ended)[:, 0]
+        samples = np.ascontiguousarray(lead)
         scale, floor = np.empty((2, len(samples) + self._most_undecided))
         n_decided = running_scale(samples, *self._buffers(), scale, floor)
         self.position += len(samples)
@@ -189,8 +189,7 @@ class RunningScaleStream:
         """
         from mhealth._kernels._scale import drain_scale
 
-        if self._ended:
-            raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
+        check_flush(ended=self._ended)
         self._ended = True
         scale, floor = np.empty((2, self._most_undecided))
         n_decided = drain_scale(*self._buffers(), scale, floor, 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import Spans
+from mhealth.core import Spans, channel_keys
 from mhealth.intervals._beats import LONGEST_PR, LONGEST_QT, associate_waves
 from mhealth.intervals._qtc import qtc_bazett, qtc_framingham, qtc_fridericia, qtc_hodges
 
@@ -123,7 +123,7 @@ class Intervals:
         first = np.searchsorted(self.channel, np.arange(len(self.channels)))
         return pd.DataFrame(
             {
-                "channel": self._keys()[self.channel],
+                "channel": np.array(channel_keys(self.channels), dtype=object)[self.channel],
                 "beat": np.arange(len(self)) - first[self.channel],
                 **points,
                 "r_peak_s": np.where(self.r_peak >= 0, self.r_peak / self.fs, np.nan),
@@ -143,7 +143,7 @@ class Intervals:
         import pandas as pd
 
         rows = []
-        for channel, key in enumerate(self._keys()):
+        for channel, key in enumerate(channel_keys(self.channels)):
             for name in MEASURES:
                 values = getattr(self, name)[self.channel == channel]
                 values = values[np.isfinite(values)]
@@ -154,12 +154,6 @@ class Intervals:
     def _between(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the time between two points in ms, NaN where either is unknown."""
         return np.where((start >= 0) & (stop >= 0), (stop - start) * 1000 / self.fs, np.nan)
-
-    def _keys(self) -> NDArray[np.object_]:
-        """Return channel names, positions for those that share a name."""
-        return np.array(
-            [name if self.channels.count(name) == 1 else str(k) for k, name in enumerate(self.channels)], dtype=object
-        )
 
 
 def ecg_intervals(spans: Spans, *, longest_pr: float = LONGEST_PR, longest_qt: float = LONGEST_QT) -> Intervals:
@@ -190,7 +184,7 @@ def ecg_intervals(spans: Spans, *, longest_pr: float = LONGEST_PR, longest_qt: f
 
     Examples
     --------
-    >>> from mhealth.core import Spans
+    >>> from mhealth.core import Spans, channel_keys
     >>> rows = [(100, 120, 145, 0, 0, 0.9), (900, 920, 945, 0, 0, 0.9)]
     >>> spans = Spans.from_rows(rows, fs=1000, channels=("II",), classes=("QRS",))
     >>> ecg_intervals(spans).heart_rate_bpm.tolist()

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from mhealth.core import Spans, check_fs
+from mhealth.core import Spans, check_fs, replacing, unwritable
 from mhealth.errors import InvalidParameterError, MissingExtraError, RecordingFileError, UnwritableOutputError
-from mhealth.io._atomic import replacing, unwritable
 from mhealth.io._brackets import encode_brackets
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mhealth.core import Spans
 from mhealth.errors import AnnotationError, InvalidParameterError
-from mhealth.metrics._channels import channel_keys
+from mhealth.metrics._channels import folded_keys
 
 __all__ = ["sample_agreement"]
 
@@ -34,7 +34,7 @@ def sample_agreement(first: Spans, second: Spans, n_samples: int) -> float:
     InvalidParameterError
         If a span reaches beyond `n_samples`.
     """
-    keys, other_keys = channel_keys(first), channel_keys(second)
+    keys, other_keys = folded_keys(first), folded_keys(second)
     if first.fs != second.fs or sorted(keys) != sorted(other_keys):
         raise AnnotationError(
             f"The labelings have the channels {first.channels} at {first.fs:g} Hz and {second.channels} at "

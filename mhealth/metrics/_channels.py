@@ -7,11 +7,11 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import Annotation, Spans
+from mhealth.core import Annotation, Spans, channel_keys
 from mhealth.errors import AnnotationError
 from mhealth.metrics._matching import covered
 
-__all__ = ["EndToEnd", "channel_keys", "channel_position", "check_same_rate", "select_channels"]
+__all__ = ["EndToEnd", "channel_position", "check_same_rate", "folded_keys", "select_channels"]
 
 _POINTS = ("onset", "peak", "offset")
 
@@ -40,8 +40,8 @@ class EndToEnd:
         place = np.full(len(marks.channels), -1)
         chosen = select_channels(marks, channels)
         place[chosen] = np.arange(len(chosen))
-        keys = channel_keys(marks)
-        found_place = np.array([place[keys.index(k)] if k in keys else -1 for k in channel_keys(spans)], dtype=np.int64)
+        keys = folded_keys(marks)
+        found_place = np.array([place[keys.index(k)] if k in keys else -1 for k in folded_keys(spans)], dtype=np.int64)
 
         self.fs = marks.fs
         self.n_channels = len(chosen)
@@ -100,17 +100,15 @@ def check_same_rate(annotation: Annotation, spans: Spans) -> None:
         )
 
 
-def channel_keys(spans: Spans) -> tuple[str, ...]:
-    """Return channel names in one case, positions where a name repeats (as `Recording.keys` and result files do)."""
-    return tuple(
-        name.casefold() if spans.channels.count(name) == 1 else str(k) for k, name in enumerate(spans.channels)
-    )
+def folded_keys(spans: Spans) -> tuple[str, ...]:
+    """Return the keys of the channels in one case."""
+    return tuple(key.casefold() for key in channel_keys(spans.channels))
 
 
 def channel_position(spans: Spans, channel: str | int) -> int:
     """Return the position of a channel given by name (in any case) or position, −1 where there is none."""
     if isinstance(channel, str):
-        keys = channel_keys(spans)
+        keys = folded_keys(spans)
         return keys.index(channel.casefold()) if channel.casefold() in keys else -1
     return channel if 0 <= channel < len(spans.channels) else -1
 

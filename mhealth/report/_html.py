@@ -13,12 +13,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mhealth import __version__
-from mhealth.core import UNUSABLE, Recording, Spans
+from mhealth.core import UNUSABLE, Recording, Spans, write_file
 from mhealth.errors import InvalidParameterError
 from mhealth.intervals import Intervals
 from mhealth.report._intervals import busiest_channel, plot_intervals
 from mhealth.report._signals import STRIP, plot_labels
-from mhealth.report._style import colour_of, png_bytes, write_atomically
+from mhealth.report._style import colour_of, png_bytes
 
 __all__ = ["Sliceable", "html_report"]
 
@@ -159,7 +159,7 @@ def html_report(
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
-    write_atomically(path, document.encode())
+    write_file(path, document.encode())
 
 
 def _facts(recording: Sliceable, model: str, start: float, stop: float) -> str:

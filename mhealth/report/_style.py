@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from mhealth.errors import UnwritableOutputError
+from mhealth.core import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +23,6 @@ __all__ = [
     "despine",
     "png_bytes",
     "save_figure",
-    "write_atomically",
 ]
 
 COLOURS = {
@@ -91,30 +89,7 @@ def save_figure(figure: Figure, path: Path | str, *, dpi: int = DPI) -> None:
     UnwritableOutputError
         If the file cannot be written.
     """
-    write_atomically(path, png_bytes(figure, dpi=dpi))
-
-
-def write_atomically(path: Path | str, content: bytes) -> None:
-    """Write a file, and its folder, so that it is never seen half-written.
-
-    Raises
-    ------
-    UnwritableOutputError
-        If the file cannot be written.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UnwritableOutputError(
-            f"{path} cannot be written: {error.strerror or error}. Choose a file that you may write to."
-        ) from error
+    write_file(path, png_bytes(figure, dpi=dpi))
 
 
 def robust_limits(values: np.ndarray, *, margin: float = 0.12) -> tuple[float, float]:

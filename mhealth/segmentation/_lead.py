@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mhealth.dsp import ScaleAndFloor
-from mhealth.errors import StreamError
 
 if TYPE_CHECKING:
     from mhealth.segmentation._segmenter import Segmenter
@@ -165,10 +164,9 @@ class LeadSegmenterStream:
         StreamError
             If the stream has ended already.
         """
-        if self._ended:
-            raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
+        values = self._scale.flush()
         self._ended = True
-        return self._take(self._held, self._scale.flush())
+        return self._take(self._held, values)
 
     def _take(self, samples: NDArray[np.float32], values: ScaleAndFloor) -> LeadCandidates:
         """Decide the samples whose scale is known, and keep the others."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import Candidates, check_channels, check_fs, check_signals
+from mhealth.core import Candidates, check_channels, check_chunk, check_flush, check_fs, check_signals
 from mhealth.dsp import Resampler, RunningScale
-from mhealth.errors import InvalidParameterError, StreamError
+from mhealth.errors import InvalidParameterError
 from mhealth.segmentation._lead import LeadCandidates, LeadSegmenterStream
 
 __all__ = ["EcgSegmenter", "Segmenter", "SegmenterStream"]
@@ -252,14 +252,9 @@ class SegmenterStream:
         InvalidSignalError
             If the chunk has another number of channels, or holds anything but finite or missing samples.
         """
-        if self._ended:
-            raise StreamError("push() after flush(): this stream has ended. Open a new one.")
-        if start is not None and start != self.position:
-            raise StreamError(
-                f"Chunk starts at sample {start} but the stream is at {self.position}. "
-                "Push every sample once and in order (NaN where samples are missing), or flush() and open a new stream."
-            )
-        samples = check_signals(chunk, n_channels=len(self.channels), name="chunk")
+        samples = check_chunk(
+            chunk, n_channels=len(self.channels), start=start, position=self.position, ended=self._ended
+        )
         self.position += len(samples)
         return self._release(
             [
@@ -276,8 +271,7 @@ class SegmenterStream:
         StreamError
             If the stream has ended already.
         """
-        if self._ended:
-            raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
+        check_flush(ended=self._ended)
         self._ended = True
         ends = [
             (lead.push(resampler.flush()), lead.flush())

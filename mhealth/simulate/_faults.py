@@ -56,7 +56,23 @@ def add_dropout(
 def add_flat(
     recording: Recording, annotation: Annotation, stretches: Stretches, *, channel: int | None = None
 ) -> tuple[Recording, Annotation]:
-    """Hold the first value of some stretches, as with a lead that came off; see `add_dropout`."""
+    """Hold the first value of some stretches, as with a lead that came off.
+
+    Parameters
+    ----------
+    recording, annotation, stretches, channel
+        As for `add_dropout`.
+
+    Returns
+    -------
+    recording, annotation
+        As from `add_dropout`.
+
+    Raises
+    ------
+    InvalidParameterError
+        As `add_dropout`.
+    """
     ranges = _ranges(recording, stretches)
     changed = _overwrite(recording, ranges, channel, lambda lead, start: lead[start])
     return changed, _forget(annotation, ranges, channel)
@@ -65,7 +81,23 @@ def add_flat(
 def add_saturation(
     recording: Recording, annotation: Annotation, stretches: Stretches, *, channel: int | None = None
 ) -> tuple[Recording, Annotation]:
-    """Push some stretches to the upper rail, 1.5 times the largest deflection of the channel; see `add_dropout`."""
+    """Push some stretches to the upper rail, 1.5 times the largest deflection of the channel.
+
+    Parameters
+    ----------
+    recording, annotation, stretches, channel
+        As for `add_dropout`.
+
+    Returns
+    -------
+    recording, annotation
+        As from `add_dropout`.
+
+    Raises
+    ------
+    InvalidParameterError
+        As `add_dropout`.
+    """
     ranges = _ranges(recording, stretches)
     changed = _overwrite(recording, ranges, channel, lambda lead, start: RAIL * np.nanmax(np.abs(lead)))
     return changed, _forget(annotation, ranges, channel)

@@ -1,10 +1,9 @@
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+import naive_crf
 from mhealth.crf import (
     ECG_GRAMMAR,
     Grammar,
@@ -14,9 +13,6 @@ from mhealth.crf import (
     span_viterbi,
 )
 from mhealth.errors import InvalidParameterError, InvalidSignalError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
-import naive_crf
 
 # Exact in the last digits: sums of some thousand terms in float64.
 RTOL = 1e-9

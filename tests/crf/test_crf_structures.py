@@ -1,11 +1,10 @@
 import math
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+import naive_crf
 from mhealth.crf import (
     ECG_GRAMMAR,
     ChainStructure,
@@ -16,9 +15,6 @@ from mhealth.crf import (
     span_expectations,
 )
 from mhealth.errors import AnnotationError, InvalidParameterError, InvalidSignalError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
-import naive_crf
 
 STRUCTURES = [
     IndependentStructure(grammar=ECG_GRAMMAR),

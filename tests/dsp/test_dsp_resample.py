@@ -185,5 +185,5 @@ def test_bad_rates_and_shapes_are_named():
         Resampler().open(fs=50.0)
     with pytest.raises(InvalidParameterError, match="fs=4000 Hz"):
         Resampler(rate=4000.0)
-    with pytest.raises(InvalidSignalError, match="one lead"):
+    with pytest.raises(InvalidSignalError, match="2 channels; expected 1"):
         Resampler().open(fs=500.0).push(np.zeros((10, 2)))

@@ -2,8 +2,6 @@
 
 import math
 import pickle
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +10,6 @@ from hypothesis import strategies as st
 
 from mhealth.dsp import RunningScale, ScaleAndFloor
 from mhealth.errors import InvalidParameterError, InvalidSignalError, StreamError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
 from naive_segmentation import naive_scale, stretches
 
 FS = 100.0

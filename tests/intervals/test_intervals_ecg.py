@@ -1,6 +1,4 @@
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +16,6 @@ from mhealth.intervals import (
     qtc_fridericia,
     qtc_hodges,
 )
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
 from naive_metrics import naive_beats
 
 CLASSES = ("P", "QRS", "T", "unusable")

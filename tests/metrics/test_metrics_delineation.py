@@ -1,6 +1,4 @@
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +8,6 @@ from hypothesis import strategies as st
 from mhealth.core import Annotation, Spans
 from mhealth.errors import AnnotationError, InvalidParameterError
 from mhealth.metrics import DelineationScore, score_best_channel, score_delineation
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
 from naive_metrics import naive_f1, naive_sums
 
 FS = 500.0

@@ -1,6 +1,4 @@
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +7,6 @@ from hypothesis import strategies as st
 
 from mhealth.errors import InvalidParameterError
 from mhealth.metrics import match
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
 from naive_metrics import naive_match
 
 positions = st.lists(st.integers(0, 60), max_size=25)

@@ -2,9 +2,7 @@
 
 import math
 import pickle
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +13,6 @@ from mhealth.core import Candidates
 from mhealth.dsp import RunningScale
 from mhealth.errors import InvalidParameterError, InvalidSignalError, StreamError
 from mhealth.segmentation import EcgSegmenter, LeadCandidates, Turn
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
 from naive_segmentation import naive_candidates, naive_scale, stretches
 
 ECG = EcgSegmenter()

@@ -1,6 +1,3 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +6,6 @@ from sklearn.linear_model import orthogonal_mp_gram
 
 from mhealth.errors import InvalidParameterError, InvalidSignalError
 from mhealth.sparse import Dictionary, SparseCodes, omp
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
 from naive_omp import naive_omp
 
 seeds = st.integers(0, 2**32 - 1)
