@@ -127,7 +127,7 @@ class LeadStream:
         for stretch in self._stretches:
             stop = np.inf if stretch.stop is None else stretch.stop
             mine = positions[(positions >= stretch.start) & (positions < stop)]
-            scale = self._scale_at(mine, stretch.start)
+            scale = self._scale_at(mine, stretch.start, stop)
             if decided >= stop:
                 raw = stretch.features.flush(mine - stretch.start, scale)
                 done += 1
@@ -148,13 +148,16 @@ class LeadStream:
             rhythm=np.concatenate([part.rhythm for part in parts]),
         )
 
-    def _scale_at(self, positions: NDArray[np.int64], start: int) -> NDArray[np.float32]:
-        """Return the running scale of the last own candidate up to each position, of the stretch's first before it."""
-        if not len(positions):
-            return np.empty(0, np.float32)
-        first = int(np.searchsorted(self._own, start))
+    def _scale_at(self, positions: NDArray[np.int64], start: int, stop: float) -> NDArray[np.float32]:
+        """Return the running scale of the last own candidate up to each position, of the stretch's first before it.
+
+        A stretch may be too short for a candidate of its own: then that of the last one before counts, or zero.
+        """
+        first, last = np.searchsorted(self._own, [start, stop])
         at = np.searchsorted(self._own, positions, side="right") - 1
-        return self._scale[np.clip(at, min(first, len(self._own) - 1), None)]
+        if first < last:
+            at = np.clip(at, first, None)
+        return np.append(self._scale, np.float32(0.0))[at]
 
     def drop_codes(self, before: int) -> None:
         """Forget the quality of input samples before index `before`."""
