@@ -22,10 +22,11 @@ from mhealth.cli._terminal import (
     examples,
     print_table,
     reports_errors,
+    write_table,
 )
 from mhealth.cli._training import Case, fit, load_cases
-from mhealth.core import Annotation, Recording, Spans
-from mhealth.errors import InvalidParameterError, UnwritableOutputError
+from mhealth.core import Annotation, Recording, Spans, make_folder, write_file
+from mhealth.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,7 @@ def evaluate(
     figures.json holds all figures.
     """
     terminal = Terminal(quiet=quiet)
-    _make_folder(out)
+    make_folder(out)
     source, cases = load_cases(dataset, data, records, terminal)
     announce_compilation(terminal)
     variants: tuple[str, ...] = ("independent", "fused") if leads == "both" else (leads,)
@@ -118,17 +119,8 @@ def evaluate(
         _write_figures(figures, out / variant)
         _print_figures(figures, f"{dataset}, {len(cases)} records, leads {variant}")
         summary[variant] = figures.summary
-    (out / "figures.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_file(out / "figures.json", (json.dumps(summary, indent=1) + "\n").encode())
     terminal.say(f"predictions, tables and plots -> {out}")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnwritableOutputError(
-            f"{folder} cannot be made: {error.strerror or error}. Choose another --out."
-        ) from error
 
 
 def _cross_validate(
@@ -141,7 +133,7 @@ def _cross_validate(
 
     fold_of = split(cases, n_folds, seed)
     rows = [(case.name, case.subject, case.stratum, fold) for case, fold in zip(cases, fold_of, strict=True)]
-    pd.DataFrame(rows, columns=["record", "subject", "stratum", "fold"]).to_csv(out / "folds.csv", index=False)
+    write_table(pd.DataFrame(rows, columns=["record", "subject", "stratum", "fold"]), out / "folds.csv")
     found: dict[tuple[str, str], Spans] = {}
     for fold in range(n_folds):
         prefix = f"fold {fold + 1} of {n_folds}: "
@@ -340,7 +332,7 @@ def _comparison(kind: str, scores: Iterator[tuple[str, DelineationScore]]) -> pd
 def _write_predictions(cases: Sequence[Case], predictions: Sequence[Spans], folder: Path) -> None:
     from mhealth.io import write_spans
 
-    _make_folder(folder)
+    make_folder(folder)
     for case, spans in zip(cases, predictions, strict=True):
         write_spans(spans, folder / f"{case.name}.csv")
 
@@ -351,10 +343,10 @@ def _write_figures(figures: Figures, folder: Path) -> None:
     from mhealth.report import plot_reliability, save_figure
 
     for name, table in figures.tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.4f")
+        write_table(table, folder / f"{name}.csv")
     if figures.reliability:
         frames = [diagram.to_frame().assign(label=label) for label, diagram in figures.reliability.items()]
-        pd.concat(frames).to_csv(folder / "calibration.csv", index=False, float_format="%.4f")
+        write_table(pd.concat(frames), folder / "calibration.csv")
         save_figure(plot_reliability(figures.reliability), folder / "calibration.png")
 
 

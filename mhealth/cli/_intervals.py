@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from mhealth.cli._options import Rate
-from mhealth.cli._terminal import Debug, Quiet, Terminal, examples, print_table, reports_errors
-from mhealth.errors import InvalidParameterError, UnwritableOutputError
+from mhealth.cli._terminal import Debug, Quiet, Terminal, examples, print_table, reports_errors, write_table
+from mhealth.errors import InvalidParameterError
 
 __all__ = ["EPILOG", "intervals"]
 
@@ -48,10 +48,7 @@ def intervals(
     if out is not None:
         if out.resolve() == labels.resolve():
             raise InvalidParameterError(f"{out} holds the labels; choose another --out.")
-        try:
-            measured.to_frame().to_csv(out, index=False, float_format="%.6g")
-        except OSError as error:
-            raise UnwritableOutputError(f"{out} cannot be written: {error.strerror or error}.") from error
+        write_table(measured.to_frame(), out, float_format="%.6g")
         terminal.say(f"{len(measured)} beats -> {out}")
     if plot is not None:
         from mhealth.report import plot_intervals, save_figure

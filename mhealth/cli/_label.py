@@ -33,12 +33,12 @@ from mhealth.cli._terminal import (
     print_table,
     reports_errors,
 )
-from mhealth.errors import InvalidParameterError, UnwritableOutputError
+from mhealth.core import Spans, make_folder
+from mhealth.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
-    from mhealth.core import Spans
     from mhealth.io import SpanWriter
 
 __all__ = ["EPILOG", "Outcome", "label", "perform", "plan"]
@@ -225,12 +225,7 @@ def _is_done(job: Job) -> bool:
 def _make_folders(jobs: Sequence[Job]) -> None:
     """Make the folders that results go to, so that one that cannot be made is one error."""
     for folder in {path.parent for job in jobs for path in (job.out, job.report) if path is not None}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UnwritableOutputError(
-                f"The folder {folder} cannot be made: {error.strerror or error}. Choose another --out."
-            ) from error
+        make_folder(folder)
 
 
 def perform(job: Job, on_block: Callable[[float, float | None], None] = lambda done, total: None) -> Outcome:
@@ -284,8 +279,6 @@ class _Table:
         self._parts.append(spans)
 
     def print(self) -> None:
-        from mhealth.core import Spans
-
         frame = Spans.concat(self._parts).to_frame()
         hidden = len(frame) - ROWS_SHOWN
         note = f"... and {hidden} more; --out FILE or a pipe gets all" if hidden > 0 else ""
@@ -317,7 +310,6 @@ def _sink(job: Job) -> Iterator[_Table | SpanWriter]:
 def _write_report(job: Job, selection: Selection, parts: list[Spans], seconds: float) -> None:
     if job.report is None:
         return
-    from mhealth.core import Spans
     from mhealth.intervals import ecg_intervals
     from mhealth.report import html_report
 

@@ -10,15 +10,18 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from mhealth.core import write_file
 from mhealth.errors import MHealthError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.progress import Progress
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "help_of",
     "print_table",
     "reports_errors",
+    "write_table",
 ]
 
 PATIENCE = 2.0
@@ -207,6 +211,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row))
     Console(highlight=False).print(table)
+
+
+def write_table(table: pd.DataFrame, path: Path, *, float_format: str = "%.4f") -> None:
+    """Write a table as CSV, as a whole or not at all."""
+    write_file(path, table.to_csv(index=False, float_format=float_format, lineterminator="\n").encode())
 
 
 def _cell(value: object) -> str:

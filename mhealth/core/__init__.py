@@ -4,10 +4,10 @@ from mhealth.core._annotation import Annotation
 from mhealth.core._candidates import Candidates
 from mhealth.core._channels import channel_keys
 from mhealth.core._checks import check_channels, check_fs, check_signals
-from mhealth.core._files import replacing, unwritable, write_file
+from mhealth.core._files import make_folder, replacing, unwritable, write_file
 from mhealth.core._recording import Gap, Recording
 from mhealth.core._spans import UNUSABLE, Spans
-from mhealth.core._streams import check_chunk, check_flush
+from mhealth.core._streams import check_chunk, check_flush, new_state
 
 __all__ = [
     "UNUSABLE",
@@ -22,6 +22,8 @@ __all__ = [
     "check_flush",
     "check_fs",
     "check_signals",
+    "make_folder",
+    "new_state",
     "replacing",
     "unwritable",
     "write_file",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mhealth.errors import MHealthError, UnwritableOutputError
 
-__all__ = ["replacing", "unwritable", "write_file"]
+__all__ = ["make_folder", "replacing", "unwritable", "write_file"]
 
 
 @contextmanager
@@ -54,6 +54,27 @@ def unwritable(path: Path) -> Iterator[None]:
         raise UnwritableOutputError(
             f"{path} cannot be written: {error.strerror or error}. "
             "Choose a file in a folder that exists and that you may write to."
+        ) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in, unless it is there.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that files will be written to.
+
+    Raises
+    ------
+    UnwritableOutputError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnwritableOutputError(
+            f"The folder {folder} cannot be made: {error.strerror or error}. Choose another one."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What every stream checks when it is pushed on, and when it ends."""
+"""What streams share: the struct of their state, and checks when they are pushed on and when they end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from mhealth.core._checks import check_signals
 from mhealth.errors import StreamError
 
-__all__ = ["check_chunk", "check_flush"]
+__all__ = ["check_chunk", "check_flush", "new_state"]
 
 
 def check_chunk(
@@ -66,3 +66,25 @@ def check_flush(*, ended: bool) -> None:
     """
     if ended:
         raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
+
+
+def new_state(dtype: np.dtype, **values: float) -> np.recarray:
+    """Return the state of a stream as kernels take it.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Struct of the state.
+    **values : int or float
+        Fields to set; all others are zero.
+
+    Returns
+    -------
+    state : recarray of shape (1,)
+        Kernels work on ``state[0]``, whose fields are attributes, compiled or not.
+    """
+    state = np.recarray(1, dtype=dtype)
+    state.fill(0)
+    for name, value in values.items():
+        state[name] = value
+    return state

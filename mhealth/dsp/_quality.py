@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import check_chunk, check_flush, check_fs
+from mhealth.core import check_chunk, check_flush, check_fs, new_state
 from mhealth.errors import InvalidParameterError
 
 __all__ = ["QualityStream", "Reason", "SignalQuality", "UnusableSpans", "unusable_spans"]
@@ -173,8 +173,6 @@ class QualityStream:
         look = int(LOOK * fs)
         box = math.floor(fs / ANALYSIS_RATE + 0.5) or 1
         block = box * round(BLOCK * fs / box)
-        state = np.recarray(1, dtype=_STATE)
-        state.fill(0)
         values = {
             "look": look,
             "box": box,
@@ -199,11 +197,9 @@ class QualityStream:
             "low": math.inf,
             "low_before": math.inf,
         }
-        for name, value in values.items():
-            state[name] = value
         bands = (PEAK_BAND, FLOOR_BAND)
         self._sections = np.stack([butter(2, band, "bandpass", fs=fs / box, output="sos") for band in bands])
-        self._state = state
+        self._state = new_state(_STATE, **values)
         self._memory = np.zeros((len(bands), self._sections.shape[1], 2))
         self._energy = np.zeros(len(bands))
         self._flags = np.zeros(2 * look + 1, dtype=np.uint8)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import check_chunk, check_flush, check_fs
+from mhealth.core import check_chunk, check_flush, check_fs, new_state
 from mhealth.errors import InvalidParameterError
 
 __all__ = ["RunningScale", "RunningScaleStream", "ScaleAndFloor"]
@@ -140,10 +140,7 @@ class RunningScaleStream:
             "weight": -math.expm1(-1 / (running_scale.time_constant * fs)),
             "quantile": running_scale.quantile,
         }
-        self._state = np.recarray(1, dtype=_STATE)
-        self._state.fill(0)
-        for name, value in settings.items():
-            self._state[name] = value
+        self._state = new_state(_STATE, **settings)
         self._lows, self._highs, self._ranges = np.zeros((3, n_blocks))
         self._most_undecided = n_blocks * block + 1
         self._ended = False

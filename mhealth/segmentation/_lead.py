@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mhealth.core import new_state
 from mhealth.dsp import ScaleAndFloor
 
 if TYPE_CHECKING:
@@ -108,10 +109,7 @@ class LeadSegmenterStream:
             "reference": segmenter.reference * rate,
             "period": 1 / rate,
         }
-        self._state = np.recarray(1, dtype=_STATE)
-        self._state.fill(0)
-        for name, value in settings.items():
-            self._state[name] = value
+        self._state = new_state(_STATE, **settings)
         # From the candidate before the longest gap, or the sample before the first arm, to the last sample fed.
         size = 1 << (max(longest_gap, arm + 2 * half, reach) + int(settings["pad"]) + 1).bit_length()
         self._raw, self._smoothed, self._scales, self._floors = np.zeros((4, size))
