@@ -189,7 +189,8 @@ class FeatureStream:
         if self._tracked == 0:
             if self.n_samples <= WARM_UP and not ended:
                 return
-            self._floats[kernels.LEVEL] = self._energy[: min(self._known[1], WARM_UP)].max(initial=0.0)
+            first = min(self._known[1], WARM_UP + 1 - kernels.DELAY)  # what is known at the earliest, in any chunks
+            self._floats[kernels.LEVEL] = self._energy[:first].max(initial=0.0)
         stop = self._origin + self._known[1]
         found = np.empty((2, self._beats.shape[1] + (stop - self._tracked) // kernels.DOMINANCE + 1), np.int64)
         found[:, : self._beats.shape[1]] = self._beats
