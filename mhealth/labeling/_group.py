@@ -12,10 +12,11 @@ from mhealth.core import UNUSABLE
 from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
 from mhealth.labeling._constraints import FARTHEST_EDGE
 from mhealth.labeling._emission import SHIFT_UNIT
-from mhealth.labeling._features import code
+from mhealth.labeling._features import RATE, code
 from mhealth.labeling._lead import LeadStream, Proposal
 
 if TYPE_CHECKING:
+    from mhealth.labeling._front_end import FrontEnd
     from mhealth.labeling._model import EcgModel
 
 __all__ = ["ECG_CLASSES", "GroupStream", "Row"]
@@ -36,6 +37,11 @@ LONGEST_SHIFT = FARTHEST_EDGE
 
 _KEPT = 1.0
 """Seconds of signal kept before the oldest span that is not reported."""
+
+
+def _slack(front_end: FrontEnd) -> float:
+    """Return the seconds by which the node that shows a wave to be over may follow the moment at which it is."""
+    return front_end.segmenter.longest_gap + CLUSTER / RATE + LONGEST_SHIFT
 
 
 class _Decoder(Protocol):
@@ -133,7 +139,8 @@ class GroupStream:
     n_leads : int
         Number of leads.
     lag : float or None
-        Seconds of lattice that are kept; None decodes whole stretches at their end.
+        Seconds behind the newest sample that was judged after which a wave is final; None decodes whole stretches at
+        their end.
     """
 
     def __init__(self, model: EcgModel, *, fs: float, n_leads: int, lag: float | None) -> None:
@@ -149,7 +156,9 @@ class GroupStream:
         self._decoder: _Decoder = (
             WholeStretchDecoder(model)
             if lag is None
-            else SpanDecoder(grammar=model.grammar, weights=model.weights, lag=lag).open()
+            else SpanDecoder(
+                grammar=model.grammar, weights=model.weights, lag=max(0.0, lag - _slack(model.front_end))
+            ).open()
         )
         self._ratio = self._leads[0].stream.ratio
         self._position = 0  # input samples taken
@@ -221,6 +230,8 @@ class GroupStream:
         for lead in self._leads:
             lead.stream.drop_codes(limit)
         self._judged = limit
+        if not self._stretch_open:
+            self._drop_samples(limit)
         done = int(np.searchsorted(self._waiting * self._ratio, limit))
         self._waiting = self._waiting[done:]
         for lead in self._leads:
@@ -333,9 +344,14 @@ class GroupStream:
         keep = slice(node - self._first_node, None)
         self._first_node += keep.start
         self._times = self._times[keep]
-        oldest = int((self._times[0] - _KEPT) * self._fs)
         for lead in self._leads:
             lead.node_outputs, lead.present = lead.node_outputs[keep], lead.present[keep]
+        self._drop_samples(int(self._times[0] * self._fs))
+
+    def _drop_samples(self, before: int) -> None:
+        """Forget the input samples that waves from sample `before` on cannot reach."""
+        oldest = before - int(_KEPT * self._fs)
+        for lead in self._leads:
             drop = max(0, oldest - lead.raw_start)
             lead.raw, lead.raw_start = lead.raw[drop:], lead.raw_start + drop
             lead.bad = [stretch for stretch in lead.bad if stretch[1] >= oldest]
