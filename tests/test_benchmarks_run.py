@@ -1,0 +1,201 @@
+"""Every benchmark runs on a tiny input, so that none can rot; what each peer lacks is said, not fatal."""
+
+import importlib.util
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+
+from data_loaders import Ludb
+from experiments.benchmarks import _measure, _signals, coding, labeling, peers, speed, startup
+from mhealth.core import Recording
+from mhealth.io import read_recording
+from mhealth.labeling import EcgLabeler, TrainingSettings
+from mhealth.labeling._emission import SparseEmission
+from mhealth.labeling._features import Features
+from mhealth.simulate import synthetic_ecg
+
+TINY = 0.35  # minutes: two records and a rest
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of a model that has hardly learned anything: what it costs to run does not depend on that."""
+    recording, annotation = synthetic_ecg(fs=250, duration=20, leads=("II",), seed=1)
+    training = TrainingSettings(n_atoms=12, n_nonzero=3, n_first=8, n_second=4, n_epochs=1, n_augmented=0, batch_size=1)
+    path = tmp_path_factory.mktemp("model") / "tiny.npz"
+    EcgLabeler(training=training).fit([recording], [annotation]).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("MHEALTH_DATA", str(tmp_path / "nothing"))
+
+
+def prepared(benchmark, model: str, *, minutes: float = TINY):
+    benchmark.model, benchmark.minutes = model, minutes
+    return benchmark
+
+
+@pytest.mark.parametrize(("leads", "signal"), list(product(*labeling.Label.params)))
+@pytest.mark.usefixtures("simulated")
+def test_labeling_is_timed_on_leads_alone_and_fused_and_on_short_records(model, leads, signal):
+    benchmark = prepared(labeling.Label(), model)
+    benchmark.setup(leads, signal)
+    benchmark.time_label(leads, signal)
+    n_leads = 1 if leads == "one lead" else 12
+    seconds = TINY * 60 if signal == "long" else 20
+    assert benchmark.lead_hours == pytest.approx(n_leads * seconds / 3600)
+    assert benchmark.labeler.leads == ("independent" if n_leads == 1 else "fused")
+
+
+@pytest.mark.usefixtures("simulated")
+def test_the_stages_hand_on_what_the_labeler_itself_computes(model, monkeypatch):
+    benchmark = prepared(labeling.Stages(), model)
+    benchmark.setup()
+    seen = []
+    outputs = SparseEmission.outputs
+
+    def watched(self: SparseEmission, features: Features) -> np.ndarray:
+        seen.append(features)
+        return outputs(self, features)
+
+    monkeypatch.setattr(SparseEmission, "outputs", watched)
+    labeling.load(model).label(_signals.real_ecg(("ii",), minutes=TINY))
+    for name in ("positions", "dense", "columns", "values"):
+        ours = np.concatenate([getattr(features, name) for features in benchmark.features])
+        np.testing.assert_array_equal(ours, np.concatenate([getattr(features, name) for features in seen]))
+
+
+@pytest.mark.usefixtures("simulated")
+def test_the_state_of_a_stream_is_weighed(model):
+    benchmark = prepared(labeling.Stream(), model)
+    benchmark.setup()
+    assert 10_000 < benchmark.track_state() < 1_000_000
+
+
+@pytest.mark.usefixtures("simulated")
+def test_the_memory_of_the_command_line_is_that_of_its_process(model):
+    benchmark = prepared(labeling.CommandLine(), model)
+    benchmark.setup(TINY / 60)
+    ballast = np.ones(100_000_000)  # 800 MB that this process holds, and the command does not
+    try:
+        recording = read_recording(benchmark.record)
+        assert 50 < benchmark.track_peak_memory(TINY / 60) < 700
+    finally:
+        benchmark.teardown(TINY / 60)
+    assert recording.duration == pytest.approx(TINY * 60)
+    assert recording.channels == ("II",)
+    assert ballast[-1] == 1
+
+
+def test_a_written_file_holds_the_signal_again_and_again(tmp_path, rng):
+    signals = rng.normal(scale=0.5, size=(1000, 1))
+    once = Recording(signals=signals, fs=500.0, channels=("ii",), units=("mV",))
+    labeling.write_wfdb(once, tmp_path / "x", hours=2500 / 500 / 3600)
+    written = read_recording(tmp_path / "x").signals
+    np.testing.assert_allclose(written, np.resize(signals, (2500, 1)), atol=0.00051)
+
+
+@pytest.mark.usefixtures("simulated")
+def test_both_ways_of_omp_code_the_same_windows(model):
+    benchmark = prepared(coding.Omp(), model)
+    benchmark.most = 20
+    benchmark.setup()
+    benchmark.time_own()
+    benchmark.time_scikit_learn()
+    assert 20 <= benchmark.n_windows <= 100
+
+
+def test_importing_mhealth_costs_something():
+    benchmark = startup.Import()
+    benchmark.repeats = 1
+    assert benchmark.track_cpu_seconds("mhealth.labeling") > 0
+
+
+@pytest.mark.parametrize(("peer", "signal"), list(product(*peers.Delineate.params)))
+@pytest.mark.usefixtures("simulated")
+def test_a_peer_runs_or_says_which_package_is_missing(peer, signal):
+    benchmark = peers.Delineate()
+    benchmark.minutes = TINY
+    wanted = {
+        "NeuroKit2": ("neurokit2",),
+        "prominence-delineator": ("vg_beat_detectors", "prominence_delineator", "neurokit2"),
+        "prominence-delineator, beats by sleepecg": ("sleepecg", "prominence_delineator", "neurokit2"),
+    }[peer if peer.startswith("prominence") else "NeuroKit2"]
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
+    if missing:
+        with pytest.raises(NotImplementedError, match=f"{missing[0]} is missing; `make bench` installs it"):
+            benchmark.setup(peer, signal)
+        return
+    benchmark.setup(peer, signal)
+    benchmark.time_delineate(peer, signal)
+    assert not benchmark.failures
+
+
+@pytest.mark.usefixtures("simulated")
+def test_a_peer_that_raises_is_counted_and_not_fatal(monkeypatch):
+    calls = iter(["warm-up", "first", "second"])
+
+    def raises_on_the_second(lead: np.ndarray) -> None:
+        if next(calls) == "second":
+            raise ZeroDivisionError
+
+    monkeypatch.setitem(peers.PEERS, "fragile", lambda: raises_on_the_second)
+    benchmark = peers.Delineate()
+    benchmark.minutes = TINY
+    benchmark.setup("fragile", "records")
+    benchmark.time_delineate("fragile", "records")
+    assert benchmark.failures == {"ZeroDivisionError": 1}
+
+
+def test_a_failing_job_is_reported_and_the_others_go_on():
+    calls = []
+
+    def fails() -> None:
+        raise IndexError("no beats")
+
+    timings = _measure.in_turn({"fails": fails, "works": lambda: calls.append(1)}, repeats=3)
+    assert timings["fails"].failure == "IndexError: no beats"
+    assert np.isnan(timings["fails"].median)
+    assert len(timings["works"].seconds) == len(calls) == 3
+
+
+def test_a_failing_command_says_why():
+    with pytest.raises(RuntimeError, match="no such thing"):
+        _measure.child_peak_memory([sys.executable, "-c", "raise SystemExit('no such thing')"])
+
+
+def test_the_signal_is_simulated_where_ludb_is_not(monkeypatch, tmp_path):
+    monkeypatch.setenv("MHEALTH_DATA", str(tmp_path / "nothing"))
+    recording = _signals.real_ecg(_signals.LEADS, minutes=0.1)
+    assert recording.name.startswith("simulated ECG")
+    assert recording.signals.shape == (3000, 12)
+
+
+@pytest.mark.realdata
+def test_the_signal_is_ludb_joined_and_repeated(data_dir, monkeypatch):
+    monkeypatch.setenv("MHEALTH_DATA", str(data_dir))
+    recording = _signals.real_ecg(("ii",), minutes=0.5)
+    assert recording.name == "LUDB, 3 records joined"
+    assert len(_signals.in_records(recording)) == 3
+    everything = _signals.real_ecg(("ii",), minutes=40)
+    assert everything.duration == 2400
+    n_once = 5000 * len(Ludb(data_dir / "ludb").records)
+    np.testing.assert_array_equal(everything.signals[n_once : n_once + 5000], everything.signals[:5000])
+
+
+@pytest.mark.usefixtures("simulated")
+def test_the_run_prints_a_table_with_every_method(model, capsys, monkeypatch):
+    for name in speed.THREADS:
+        monkeypatch.setenv(name, "1")  # so that what the run sets is undone
+    speed.main(["--minutes", str(TINY), "--repeats", "1", "--model", model])
+    printed = capsys.readouterr().out
+    for method in ("mhealth, one lead", "mhealth, 12 leads fused", *peers.PEERS):
+        assert f"\n| {method} | " in printed
+    for stage in ("resample", "quality", "segment", "features", "codes", "emission", "decoder", "the rest"):
+        assert f"\n| {stage} | " in printed
+    for figure in ("scikit-learn", "import mhealth:", "State of a stream"):
+        assert figure in printed
