@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_loaders._base import file_hash, marked_stretches
-from mhealth.core import Annotation, Recording, Spans
+from mhealth.core import ECG_WAVES, Annotation, Recording, Spans
 from mhealth.errors import RecordingFileError
 from mhealth.io import (
-    WAVE_CLASSES,
     open_recording,
     read_annotation,
     read_bracket_annotation,
@@ -162,21 +161,19 @@ def _has_brackets(path: Path) -> bool:
 
 def _of_channels(spans: Spans, recording: Recording, file: Path) -> Spans:
     """Return the waves of a table of labels as spans of the recording's channels."""
-    waves = spans.select(np.isin(spans.label, [k for k, text in enumerate(spans.classes) if text in WAVE_CLASSES]))
+    waves = spans.select(np.isin(spans.label, [k for k, text in enumerate(spans.classes) if text in ECG_WAVES]))
     try:
         channel = np.array([_channel_index(text, recording) for text in waves.channels], dtype=np.int64)
     except RecordingFileError as error:
         raise RecordingFileError(f"{file}: {error}") from error
-    label = np.array(
-        [WAVE_CLASSES.index(text) if text in WAVE_CLASSES else -1 for text in waves.classes], dtype=np.int64
-    )
+    label = np.array([ECG_WAVES.index(text) if text in ECG_WAVES else -1 for text in waves.classes], dtype=np.int64)
     return replace(
         waves,
         channel=channel[waves.channel],
         label=label[waves.label],
         probability=np.full(len(waves), np.nan),
         channels=recording.channels,
-        classes=WAVE_CLASSES,
+        classes=ECG_WAVES,
     )
 
 

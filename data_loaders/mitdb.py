@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from data_loaders._base import PhysioNetDataset
-from mhealth.core import Annotation, Recording, Spans
-from mhealth.io import BEAT_SYMBOLS, WAVE_CLASSES, read_annotation
+from mhealth.core import ECG_WAVES, Annotation, Recording, Spans
+from mhealth.io import BEAT_SYMBOLS, read_annotation
 
 __all__ = ["Mitdb", "beat_annotation", "mitdb_subject"]
 
@@ -77,11 +77,11 @@ def beat_annotation(path: Path, recording: Recording) -> Annotation:
         onset=unknown,
         peak=peak,
         offset=unknown,
-        label=np.full(len(peak), WAVE_CLASSES.index("QRS")),
+        label=np.full(len(peak), ECG_WAVES.index("QRS")),
         channel=np.repeat(np.arange(n_channels), len(beats)),
         probability=np.full(len(peak), np.nan),
         fs=recording.fs,
         channels=recording.channels,
-        classes=WAVE_CLASSES,
+        classes=ECG_WAVES,
     )
     return Annotation(spans=spans, annotated=np.empty((0, 3), dtype=np.int64))

@@ -6,8 +6,7 @@ import numpy as np
 
 from data_loaders._base import PhysioNetDataset
 from data_loaders.mitdb import beat_annotation, mitdb_subject
-from mhealth.core import Annotation, Recording, Spans
-from mhealth.io import WAVE_CLASSES
+from mhealth.core import ECG_WAVES, Annotation, Recording, Spans
 
 __all__ = ["Nstdb"]
 
@@ -41,7 +40,7 @@ class Nstdb(PhysioNetDataset):
         """Return the QRS peaks, or no marks for noise."""
         if name not in NOISE:
             return beat_annotation(self.path(name), recording)
-        none = Spans.empty(fs=recording.fs, channels=recording.channels, classes=WAVE_CLASSES)
+        none = Spans.empty(fs=recording.fs, channels=recording.channels, classes=ECG_WAVES)
         return Annotation(spans=none, annotated=np.empty((0, 3), dtype=np.int64))
 
     def subject(self, name: str) -> str:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from data_loaders._base import PhysioNetDataset
 from data_loaders.mitdb import mitdb_subject
-from mhealth.core import Annotation, Recording, Spans
-from mhealth.io import WAVE_CLASSES, read_bracket_annotation
+from mhealth.core import ECG_WAVES, Annotation, Recording, Spans
+from mhealth.io import read_bracket_annotation
 
 __all__ = ["Qtdb", "annotated_runs"]
 
@@ -83,7 +83,7 @@ def annotated_runs(spans: Spans) -> NDArray[np.int64]:
     """
     points = np.concatenate([spans.onset, spans.peak, spans.offset])
     marks = points[points >= 0]
-    peaks = np.sort(spans.peak[(spans.label == WAVE_CLASSES.index("QRS")) & (spans.peak >= 0)])
+    peaks = np.sort(spans.peak[(spans.label == ECG_WAVES.index("QRS")) & (spans.peak >= 0)])
     if not len(marks):
         return np.empty((0, 2), dtype=np.int64)
     if len(peaks) < 2:

@@ -25,7 +25,7 @@ from mhealth.cli._terminal import (
     write_table,
 )
 from mhealth.cli._training import Case, fit, load_cases
-from mhealth.core import Annotation, Recording, Spans, make_folder, write_file
+from mhealth.core import ECG_WAVES, Annotation, Recording, Spans, make_folder, write_file
 from mhealth.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _delineation_figures(
     if len(strata) > 1:
         tables["groups"] = _comparison("group", _by_stratum(strata, cases, pairs, channels))
     calibration = {}
-    for label in ("P", "QRS", "T"):
+    for label in ECG_WAVES:
         outcomes = WaveOutcomes.concat(wave_outcomes(a, spans, label, channels=channels) for a, spans in pairs)
         known = np.isfinite(outcomes.probability)
         calibration[label] = reliability(outcomes.probability[known], outcomes.correct[known])
@@ -321,7 +321,7 @@ def _comparison(kind: str, scores: Iterator[tuple[str, DelineationScore]]) -> pd
         {
             kind: name,
             **{f"macro {tolerance}": score.macro(tolerance) for tolerance in TOLERANCES},
-            **{label: score.f1(label) for label in ("P", "QRS", "T")},
+            **{label: score.f1(label) for label in ECG_WAVES},
             "false P per beat": score.false_p_per_beat,
         }
         for name, score in scores

@@ -16,7 +16,10 @@ from mhealth.errors import AnnotationError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["UNUSABLE", "Spans"]
+__all__ = ["ECG_WAVES", "UNUSABLE", "Spans"]
+
+ECG_WAVES = ("P", "QRS", "T")
+"""Labels of the waves of an ECG."""
 
 UNUSABLE = "unusable"
 """Label of stretches in which nothing can be labelled."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mhealth.core import check_chunk, check_flush, check_fs, new_state
+from mhealth.dsp._resample import HIGHEST_RATE, LOWEST_RATE
 from mhealth.errors import InvalidParameterError
 
 __all__ = ["QualityStream", "Reason", "SignalQuality", "UnusableSpans", "unusable_spans"]
@@ -25,9 +26,6 @@ class Reason(IntEnum):
     SATURATED = 3
     NOISE = 4
 
-
-LOWEST, HIGHEST = 100.0, 2000.0
-"""Sampling rates in Hz that we judge."""
 
 LOOK = 0.5
 """Seconds of signal after a sample that its code may depend on; also the shortest flat line."""
@@ -169,7 +167,7 @@ class QualityStream:
     def __init__(self, quality: SignalQuality, *, fs: float) -> None:
         from scipy.signal import butter
 
-        fs = check_fs(fs, lowest=LOWEST, highest=HIGHEST)
+        fs = check_fs(fs, lowest=LOWEST_RATE, highest=HIGHEST_RATE)
         look = int(LOOK * fs)
         box = math.floor(fs / ANALYSIS_RATE + 0.5) or 1
         block = box * round(BLOCK * fs / box)

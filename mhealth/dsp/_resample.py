@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from mhealth.core import check_chunk, check_flush, check_fs
 
-__all__ = ["ResampleStream", "Resampler"]
+__all__ = ["HIGHEST_RATE", "LOWEST_RATE", "ResampleStream", "Resampler"]
 
-LOWEST, HIGHEST = 100.0, 2000.0
-"""Rates in Hz between which we resample: an ECG below 100 Hz has lost the edges of its waves."""
+LOWEST_RATE, HIGHEST_RATE = 100.0, 2000.0
+"""Sampling rates in Hz that we support: an ECG below 100 Hz has lost the edges of its waves."""
 
 ZERO_CROSSINGS = 8
 """Half the support of the interpolator, in zero crossings of its sinc: ±40 ms between 250 and 500 Hz."""
@@ -69,7 +69,7 @@ class Resampler:
 
     def __post_init__(self) -> None:
         """Check the rate."""
-        check_fs(self.rate, lowest=LOWEST, highest=HIGHEST)
+        check_fs(self.rate, lowest=LOWEST_RATE, highest=HIGHEST_RATE)
 
     def open(self, *, fs: float) -> ResampleStream:
         """Return a stream for one lead sampled at `fs` Hz.
@@ -119,7 +119,7 @@ class ResampleStream:
     """
 
     def __init__(self, resampler: Resampler, *, fs: float) -> None:
-        fs = check_fs(fs, lowest=LOWEST, highest=HIGHEST)
+        fs = check_fs(fs, lowest=LOWEST_RATE, highest=HIGHEST_RATE)
         self.ratio = (Fraction(fs) / Fraction(resampler.rate)).limit_denominator(MOST_PHASES)
         # An even half-width makes the number of taps a multiple of four, as the kernel wants it.
         self._half = 0 if self.ratio == 1 else 2 * math.ceil(ZERO_CROSSINGS / _bandwidth(self.ratio) / 2)

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mhealth.core import UNUSABLE, Spans
+from mhealth.core import ECG_WAVES, UNUSABLE, Spans
 from mhealth.errors import AnnotationError
 from mhealth.io._annotation_file import encode_annotation, read_annotation
 
-__all__ = ["BEAT_SYMBOLS", "UNREADABLE", "WAVE_CLASSES", "encode_brackets", "read_bracket_annotation"]
-
-WAVE_CLASSES = ("P", "QRS", "T")
-"""Labels that expert marks carry."""
+__all__ = ["BEAT_SYMBOLS", "UNREADABLE", "encode_brackets", "read_bracket_annotation"]
 
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
 """WFDB annotation codes that mark a beat (a QRS complex)."""
@@ -67,7 +64,7 @@ def read_bracket_annotation(
         [(*wave, channel, np.nan) for channel in wanted for wave in waves],
         fs=fs,
         channels=tuple(channels),
-        classes=WAVE_CLASSES,
+        classes=ECG_WAVES,
     )
 
 

@@ -11,9 +11,9 @@ from mhealth.core import Annotation, Spans, channel_keys
 from mhealth.errors import AnnotationError
 from mhealth.metrics._matching import covered
 
-__all__ = ["EndToEnd", "channel_position", "check_same_rate", "folded_keys", "select_channels"]
+__all__ = ["POINTS", "EndToEnd", "channel_position", "check_same_rate", "folded_keys", "select_channels"]
 
-_POINTS = ("onset", "peak", "offset")
+POINTS = ("onset", "peak", "offset")
 
 
 class EndToEnd:
@@ -50,9 +50,7 @@ class EndToEnd:
         rows = annotation.annotated[place[annotation.annotated[:, 0]] >= 0]
         self._reference_place = place[self.reference.channel]
         self._found_place = found_place[self.found.channel]
-        last = max(
-            int(a.max(initial=0)) for s in (self.reference, self.found) for a in (getattr(s, p) for p in _POINTS)
-        )
+        last = max(int(a.max(initial=0)) for s in (self.reference, self.found) for a in (getattr(s, p) for p in POINTS))
         # A second between channels, more than any tolerance here, keeps their points apart.
         self._stride = max(last, int(rows[:, 2].max(initial=0))) + int(np.ceil(self.fs)) + 1
         self._starts = rows[:, 1] + place[rows[:, 0]] * self._stride
@@ -65,7 +63,7 @@ class EndToEnd:
         """
         of_label = self.reference.label == _code(self.reference, label)
         position = getattr(self.reference, point)
-        onset, peak, offset = (getattr(self.reference, name) for name in _POINTS)
+        onset, peak, offset = (getattr(self.reference, name) for name in POINTS)
         anchor = np.where(peak >= 0, peak, np.where(onset >= 0, onset, offset))
         shift = self._reference_place * self._stride
         known, unknown = of_label & (position >= 0), of_label & (position < 0)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import Annotation, Spans
+from mhealth.core import ECG_WAVES, Annotation, Spans
 from mhealth.errors import AnnotationError, InvalidParameterError
-from mhealth.metrics._channels import EndToEnd, channel_position, check_same_rate
+from mhealth.metrics._channels import POINTS, EndToEnd, channel_position, check_same_rate
 from mhealth.metrics._counts import N_SUMS, MatchCounts, pair_sums, sum_by_subject, weighted, with_subjects
 from mhealth.metrics._matching import match, within
 
@@ -23,8 +23,6 @@ __all__ = ["BestChannelScore", "Case", "DelineationScore", "Tolerance", "score_b
 Tolerance = Literal["150ms", "tight"]
 """ANSI/AAMI EC57's 150 ms for every point, or windows near the spread of experts (`TOLERANCES_MS`)."""
 
-WAVES = ("P", "QRS", "T")
-POINTS = ("onset", "peak", "offset")
 TOLERANCES_MS: dict[Tolerance, tuple[tuple[float, ...], ...]] = {
     "150ms": ((150, 150, 150), (150, 150, 150), (150, 150, 150)),
     "tight": ((50, 50, 50), (40, 40, 40), (50, 50, 100)),
@@ -35,7 +33,7 @@ EXCUSED = 0.15
 """How many seconds beyond the tolerance a prediction may lie from a wave of which the expert left the point out."""
 
 _EDGES = [POINTS.index("onset"), POINTS.index("offset")]
-_SUMS = (len(TOLERANCES_MS), len(WAVES), len(POINTS), N_SUMS)
+_SUMS = (len(TOLERANCES_MS), len(ECG_WAVES), len(POINTS), N_SUMS)
 
 Case = tuple[Annotation, Spans]
 """Expert marks and prediction of one recording."""
@@ -78,9 +76,9 @@ class DelineationScore:
 
     def f1(self, label: str, tolerance: Tolerance = "150ms") -> float:
         """Return the mean F1 of onset and offset of one wave, in per cent."""
-        if label not in WAVES:
-            raise InvalidParameterError(f"label={label!r} must be one of {WAVES}.")
-        return float(self.counts(tolerance).f1[WAVES.index(label), _EDGES].mean())
+        if label not in ECG_WAVES:
+            raise InvalidParameterError(f"label={label!r} must be one of {ECG_WAVES}.")
+        return float(self.counts(tolerance).f1[ECG_WAVES.index(label), _EDGES].mean())
 
     def macro(self, tolerance: Tolerance = "150ms") -> float:
         """Return the mean F1 of the six boundaries in per cent, without those that were neither marked nor found."""
@@ -108,8 +106,8 @@ class DelineationScore:
         figures = ("n", "sensitivity", "ppv", "f1", "mean_ms", "sd_ms")
         return pd.DataFrame(
             {
-                "label": np.repeat(WAVES, len(POINTS)),
-                "point": np.tile(POINTS, len(WAVES)),
+                "label": np.repeat(ECG_WAVES, len(POINTS)),
+                "point": np.tile(POINTS, len(ECG_WAVES)),
                 **{name: getattr(counts, name).ravel() for name in figures},
             }
         ).astype({"n": np.int64})
@@ -122,7 +120,7 @@ class DelineationScore:
         figures = {}
         for tolerance in TOLERANCES_MS:
             figures[f"{name}.{tolerance}.macro"] = round(self.macro(tolerance), 3)
-            figures |= {f"{name}.{tolerance}.{label}": round(self.f1(label, tolerance), 3) for label in WAVES}
+            figures |= {f"{name}.{tolerance}.{label}": round(self.f1(label, tolerance), 3) for label in ECG_WAVES}
         if np.isfinite(self.false_p_per_beat):
             figures["false_p_per_beat"] = round(self.false_p_per_beat, 4)
         return figures
@@ -159,8 +157,8 @@ class BestChannelScore:
         counts = self.counts()
         return pd.DataFrame(
             {
-                "label": np.repeat(WAVES, len(POINTS)),
-                "point": np.tile(POINTS, len(WAVES)),
+                "label": np.repeat(ECG_WAVES, len(POINTS)),
+                "point": np.tile(POINTS, len(ECG_WAVES)),
                 **{name: getattr(counts, name).ravel() for name in ("n", "sensitivity", "mean_ms", "sd_ms")},
             }
         ).astype({"n": np.int64})
@@ -263,14 +261,14 @@ def score_best_channel(
     names, rows = [], []
     for (annotation, spans), subject in with_subjects(cases, subjects):
         names.append(subject)
-        rows.append([[_best_channel_sums(annotation, spans, marks, w, p) for p in POINTS] for w in WAVES])
+        rows.append([[_best_channel_sums(annotation, spans, marks, w, p) for p in POINTS] for w in ECG_WAVES])
     return BestChannelScore(*sum_by_subject(names, rows, _SUMS[1:]))
 
 
 def _delineation_sums(record: EndToEnd) -> NDArray[np.float64]:
     """Return the sums of one record, shape (2, 3, 3, 5)."""
     sums = np.zeros(_SUMS)
-    for w, label in enumerate(WAVES):
+    for w, label in enumerate(ECG_WAVES):
         if label not in record.reference.classes:
             continue
         for p, point in enumerate(POINTS):
@@ -295,11 +293,11 @@ def _without_p(record: EndToEnd) -> tuple[float, float]:
     """Return predicted P waves and annotated QRS complexes over channels with marks but no P wave."""
     if "P" not in record.reference.classes:
         return 0.0, 0.0
-    waves = np.array([record.waves_per_channel(label) for label in WAVES])
-    lacking = (waves.sum(axis=0) > 0) & (waves[WAVES.index("P")] == 0)
+    waves = np.array([record.waves_per_channel(label) for label in ECG_WAVES])
+    lacking = (waves.sum(axis=0) > 0) & (waves[ECG_WAVES.index("P")] == 0)
     onsets, _ = record.predictions("P", "onset")
     false = record.annotated(onsets) & lacking[record.channel_of(onsets)]
-    return float(np.count_nonzero(false)), float(waves[WAVES.index("QRS"), lacking].sum())
+    return float(np.count_nonzero(false)), float(waves[ECG_WAVES.index("QRS"), lacking].sum())
 
 
 def _best_channel_sums(

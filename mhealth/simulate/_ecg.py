@@ -9,14 +9,12 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import Annotation, Recording, Spans, check_fs
+from mhealth.core import ECG_WAVES, Annotation, Recording, Spans, check_fs
 from mhealth.errors import InvalidParameterError
 
 __all__ = ["Rhythm", "synthetic_ecg"]
 
 Rhythm = Literal["sinus", "atrial fibrillation"]
-
-CLASSES = ("P", "QRS", "T")
 
 EDGE = 0.05
 """A wave begins and ends where its outermost Gaussian has this share of its height."""
@@ -175,7 +173,7 @@ def synthetic_ecg(
             first, drawn = _draw(components, amplitudes, fs, n_samples)
             signals[first : first + len(drawn)] += drawn
             peaks = onset + np.abs(drawn[onset - first : offset - first]).argmax(axis=0)
-            label = CLASSES.index(wave.label)
+            label = ECG_WAVES.index(wave.label)
             rows += [(onset, int(peak), offset, label, channel, np.nan) for channel, peak in enumerate(peaks)]
     if fibrillating:
         signals += _fibrillation(n_samples, fs, rng)[:, None] * amplitudes[:, -1]
@@ -188,7 +186,7 @@ def synthetic_ecg(
             name=f"synthetic{seed}",
         ),
         Annotation(
-            spans=Spans.from_rows(rows, fs=fs, channels=tuple(leads), classes=CLASSES),
+            spans=Spans.from_rows(rows, fs=fs, channels=tuple(leads), classes=ECG_WAVES),
             annotated=np.array([(channel, 0, n_samples) for channel in range(len(leads))]),
         ),
     )

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from data_loaders import Folder
-from mhealth.core import Spans
+from mhealth.core import ECG_WAVES, Spans
 from mhealth.errors import RecordingFileError
-from mhealth.io import WAVE_CLASSES, write_spans
+from mhealth.io import write_spans
 
 ROWS = [(10, 15, 20, 0, 0, 0.9), (30, 33, 40, 1, 0, 0.9), (50, 60, 70, 2, 1, 0.9)]
 
@@ -15,7 +15,7 @@ def write_record(folder, name, channels=("I", "II")):
     (folder / f"{name}.dat").write_bytes(np.zeros((500, len(channels)), "<i2").tobytes())
 
 
-def labels(rows=ROWS, channels=("I", "II"), classes=(*WAVE_CLASSES, "unusable")):
+def labels(rows=ROWS, channels=("I", "II"), classes=(*ECG_WAVES, "unusable")):
     return Spans.from_rows(rows, fs=250.0, channels=channels, classes=classes)
 
 
@@ -43,7 +43,7 @@ def test_the_csv_that_label_writes_holds_the_marks(tmp_path, table):
     recording, annotation, subject = data.load("night")
     assert (recording.name, recording.subject, subject) == ("night", "night", "night")
     assert points(annotation) == [row[:5] for row in ROWS]
-    assert annotation.spans.classes == WAVE_CLASSES
+    assert annotation.spans.classes == ECG_WAVES
     assert annotation.annotated.tolist() == [[0, 10, 41], [1, 50, 71]]
 
 

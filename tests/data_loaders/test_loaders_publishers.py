@@ -6,9 +6,9 @@ import pytest
 
 from data_loaders import Ludb, Mitdb, Nstdb, Qtdb
 from data_loaders.qtdb import annotated_runs
-from mhealth.core import Spans
+from mhealth.core import ECG_WAVES, Spans
 from mhealth.errors import RecordingFileError
-from mhealth.io import WAVE_CLASSES, read_bracket_annotation
+from mhealth.io import read_bracket_annotation
 
 ALL = [("ludb", Ludb), ("qtdb", Qtdb), ("mitdb", Mitdb), ("nstdb", Nstdb)]
 
@@ -126,7 +126,7 @@ def test_every_data_set_keeps_the_protocol(data_dir, folder, dataset):
     name = data.records[0]
     recording, annotation, subject = data.load(name)
     assert (recording.name, recording.subject) == (name, subject)
-    assert annotation.spans.classes == WAVE_CLASSES
+    assert annotation.spans.classes == ECG_WAVES
     assert annotation.spans.channels == recording.channels
     assert annotation.spans.fs == recording.fs
     assert len(data.hash(name)) == 64
@@ -152,9 +152,9 @@ def test_runs_end_where_beats_were_skipped():
     peaks = [100, 200, 300, 900, 1000]
     rows = [(p - 10, p, p + 10, 1, 0, np.nan) for p in peaks]
     rows += [(140, 150, 160, 2, 0, np.nan), (350, 360, 370, 2, 0, np.nan), (500, 510, 520, 0, 0, np.nan)]
-    spans = Spans.from_rows(rows, fs=250.0, channels=("I",), classes=WAVE_CLASSES)
+    spans = Spans.from_rows(rows, fs=250.0, channels=("I",), classes=ECG_WAVES)
     assert annotated_runs(spans).tolist() == [[90, 371], [890, 1011]]
 
 
 def test_there_is_no_run_without_marks():
-    assert annotated_runs(Spans.empty(fs=250.0, channels=("I",), classes=WAVE_CLASSES)).shape == (0, 2)
+    assert annotated_runs(Spans.empty(fs=250.0, channels=("I",), classes=ECG_WAVES)).shape == (0, 2)
