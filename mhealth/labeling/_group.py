@@ -12,7 +12,7 @@ from mhealth.core import UNUSABLE
 from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
 from mhealth.labeling._constraints import FARTHEST_EDGE
 from mhealth.labeling._emission import SHIFT_UNIT
-from mhealth.labeling._features import RATE, code
+from mhealth.labeling._features import RATE, WARM_UP, code
 from mhealth.labeling._lead import LeadStream, Proposal
 
 if TYPE_CHECKING:
@@ -127,6 +127,70 @@ class _Lead:
         return [*self.bad, *([(self.bad_since, np.inf)] if self.bad_since >= 0 else [])]
 
 
+class _Hearing:
+    """Which leads are heard when, in samples at 250 Hz.
+
+    Nothing is known of a lead before its warm-up is over. A lead that returns keeps silent for so long, lest the leads
+    that are heard wait for it. Where none of them goes on, an era ends, and the next one starts with all leads that are
+    there.
+    """
+
+    def __init__(self, n_leads: int) -> None:
+        self.position = 0
+        self.since = [-1] * n_leads  # start of a lead's present stretch, −1 while its samples are missing
+        self.spans: list[list[tuple[int, float]]] = [[] for _ in range(n_leads)]  # in which it is heard
+        self.eras: list[tuple[int, int]] = []  # where an era ended, and the next one started
+        self._ended = 0
+
+    def is_heard(self, lead: int) -> bool:
+        """Whether a lead is heard at the newest sample."""
+        return bool(self.spans[lead]) and self.spans[lead][-1][1] == np.inf
+
+    def push(self, missing: NDArray[np.bool_]) -> None:
+        """Take which of the next samples are missing, shape (n, n_leads)."""
+        changes = np.flatnonzero((missing[1:] != missing[:-1]).any(axis=1)) + 1
+        for start, stop in pairwise([0, *changes, len(missing)]):
+            if start < stop:
+                self._advance(self.position + start, self.position + stop, missing[start])
+        self.position += len(missing)
+
+    def _advance(self, start: int, stop: int, missing: NDArray[np.bool_]) -> None:
+        """Take samples in which the same leads are missing."""
+        anyone = any(self.is_heard(lead) for lead in range(len(self.spans)))
+        for lead, spans in enumerate(self.spans):
+            if missing[lead]:
+                self.since[lead] = -1
+                if self.is_heard(lead):
+                    spans[-1] = (spans[-1][0], start)
+            elif self.since[lead] < 0:
+                self.since[lead] = start
+        present = [lead for lead, since in enumerate(self.since) if since >= 0]
+        goes_on = any(self.is_heard(lead) for lead in present)
+        if anyone and not goes_on:
+            self._ended = start
+        if present and not goes_on:
+            self.eras.append((self._ended, start))
+        for lead in present:
+            first = max(start, self.since[lead] + WARM_UP) if goes_on else start
+            if not self.is_heard(lead) and first < stop:
+                self.spans[lead].append((first, np.inf))
+
+    def at(self, lead: int, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether a lead is heard at each position."""
+        heard = np.zeros(len(positions), bool)
+        for start, stop in self.spans[lead]:
+            heard |= (positions >= start) & (positions < stop)
+        return heard
+
+    def decided(self, lead: int, proposal: Proposal) -> int:
+        """Return before which position no candidate of a lead that is heard is still to come."""
+        return max(int(self.spans[lead][-1][0]), proposal.decided) if self.is_heard(lead) else self.position
+
+    def forget(self, before: int) -> None:
+        """Drop what concerns positions before this one only."""
+        self.spans = [[span for span in spans if span[1] > before] for spans in self.spans]
+
+
 class GroupStream:
     """The labelling of one or several simultaneous leads, as far as it has come.
 
@@ -160,6 +224,7 @@ class GroupStream:
                 grammar=model.grammar, weights=model.weights, lag=max(0.0, lag - _slack(model.front_end))
             ).open()
         )
+        self._hearing = _Hearing(n_leads)
         self._ratio = self._leads[0].stream.ratio
         self._position = 0  # input samples taken
         self._judged = 0  # input samples that were found usable or not, and nodes before them decoded
@@ -167,7 +232,7 @@ class GroupStream:
         self._waiting = np.empty(0, np.int64)  # nodes that wait for features or quality
         self._times = np.empty(0)  # nodes handed to the decoder that spans still to come may start at
         self._first_node = 0
-        self._stretch_open = False
+        self._opened = np.inf  # input sample at which the open stretch started
 
     def push(self, signals: NDArray[np.float32], *, last: bool = False) -> list[Row]:
         """Take the next samples, the last ones if `last`; return what is certain now."""
@@ -180,14 +245,15 @@ class GroupStream:
         nodes, settled = self._share(proposals)
         self._waiting = np.concatenate([self._waiting, nodes])
         model = self._model
-        for lead in self._leads:
-            raw = lead.stream.describe(nodes, settled)
+        for k, lead in enumerate(self._leads):
+            raw = lead.stream.describe(nodes[self._hearing.at(k, nodes)], settled)
             if len(raw.positions):
                 outputs = model.emission.outputs(code(raw, model.dictionaries, model.n_nonzero))
                 lead.positions = np.concatenate([lead.positions, raw.positions])
                 lead.outputs = np.concatenate([lead.outputs, outputs])
+        self._hearing.forget(settled)
         rows = self._advance(last=last)
-        if last and self._stretch_open:
+        if last and self._opened < np.inf:
             rows += self._close(self._position)
         return rows
 
@@ -196,12 +262,15 @@ class GroupStream:
 
         A cluster is complete once no lead can add to it.
         """
+        hearing = self._hearing
+        hearing.push(np.stack([proposal.missing for proposal in proposals], axis=1))
         if len(proposals) == 1:
-            return proposals[0]
+            return proposals[0].positions, proposals[0].decided
         from mhealth._kernels._waves import shared_positions
 
-        decided = min(proposal.decided for proposal in proposals)
-        union = np.sort(np.concatenate([self._proposed, *(proposal.positions for proposal in proposals)]))
+        decided = min(hearing.decided(k, proposal) for k, proposal in enumerate(proposals))
+        heard = [proposal.positions[hearing.at(k, proposal.positions)] for k, proposal in enumerate(proposals)]
+        union = np.sort(np.concatenate([self._proposed, *heard]))
         middles, firsts = np.empty((2, len(union)), np.int64)
         count = shared_positions(union, CLUSTER, middles, firsts)
         complete = int(np.searchsorted(firsts[:count], decided - CLUSTER, side="right"))
@@ -222,15 +291,20 @@ class GroupStream:
             rows += self._unusable(k, lead, usable[k], ended=last and limit == self._position)
         any_usable = usable.any(axis=0)
         cuts = np.flatnonzero(any_usable[1:] != any_usable[:-1]) + 1
-        for start, stop in pairwise([0, *cuts, len(any_usable)]):
-            if any_usable[start]:
-                rows += self._decode(self._judged + start, self._judged + stop, usable)
-            elif self._stretch_open:
-                rows += self._close(self._judged + start)
+        ends = self._ends_of_eras(limit)
+        for start, stop in pairwise(sorted({self._judged, *(self._judged + cuts), *ends, limit})):
+            if start in ends and self._opened < ends[start]:
+                rows += self._close(start)
+            if any_usable[start - self._judged]:
+                rows += self._decode(start, stop, usable)
+            elif self._opened < np.inf:
+                rows += self._close(start)
+        if limit in ends and self._opened < ends[limit]:
+            rows += self._close(limit)
         for lead in self._leads:
             lead.stream.drop_codes(limit)
         self._judged = limit
-        if not self._stretch_open:
+        if self._opened == np.inf:
             self._drop_samples(limit)
         done = int(np.searchsorted(self._waiting * self._ratio, limit))
         self._waiting = self._waiting[done:]
@@ -238,6 +312,12 @@ class GroupStream:
             done = int(np.searchsorted(lead.positions * self._ratio, limit))
             lead.positions, lead.outputs = lead.positions[done:], lead.outputs[done:]
         return rows
+
+    def _ends_of_eras(self, limit: int) -> dict[int, int]:
+        """Return where new eras start up to an input sample, and for each where the one before it ended."""
+        eras = [(int(start * self._ratio), int(ended * self._ratio)) for ended, start in self._hearing.eras]
+        self._hearing.eras = [era for era, (start, _) in zip(self._hearing.eras, eras, strict=True) if start > limit]
+        return {start: ended for start, ended in eras if start <= limit}
 
     def _unusable(self, k: int, lead: _Lead, usable: NDArray[np.bool_], *, ended: bool) -> list[Row]:
         """Follow the unusable stretches of one lead; return those that have ended."""
@@ -263,8 +343,8 @@ class GroupStream:
         nodes = self._waiting[first:last]
         times = nodes * self._ratio / self._fs
         rows: list[Row] = []
-        if not self._stretch_open:
-            self._stretch_open = True
+        if self._opened == np.inf:
+            self._opened = start
             begin = start / self._fs
             nodes, times = nodes[times > begin], times[times > begin]
             for lead in self._leads:
@@ -296,7 +376,7 @@ class GroupStream:
 
     def _close(self, sample: int) -> list[Row]:
         """End the stretch of nodes before an input sample."""
-        self._stretch_open = False
+        self._opened = np.inf
         for lead in self._leads:
             lead.extend(np.zeros((1, lead.outputs.shape[1]), np.float32), np.zeros(1, bool))
         self._times = np.append(self._times, sample / self._fs)

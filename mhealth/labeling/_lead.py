@@ -24,10 +24,13 @@ class Proposal(NamedTuple):
         The lead's own candidates that are decided now, in samples at 250 Hz.
     decided : int
         No candidate before this sample is still to come.
+    missing : ndarray of bool
+        Whether each sample at 250 Hz that came now is missing.
     """
 
     positions: NDArray[np.int64]
     decided: int
+    missing: NDArray[np.bool_]
 
 
 @dataclass
@@ -98,7 +101,7 @@ class LeadStream:
             going = None
         # While samples are missing, nothing is to come; in a stretch, the segmenter knows.
         decided = self._n_samples if going is None else max(going.start, self._segmenter.decided)
-        return Proposal(positions=positions, decided=decided)
+        return Proposal(positions=positions, decided=decided, missing=np.isnan(resampled))
 
     def _extend(self, resampled: NDArray[np.float32]) -> None:
         """Hand samples to their stretches."""
