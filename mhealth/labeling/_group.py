@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -289,7 +289,7 @@ class GroupStream:
         rows: list[Row] = []
         for k, lead in enumerate(self._leads):
             rows += self._unusable(k, lead, usable[k], ended=last and limit == self._position)
-        any_usable = usable.any(axis=0)
+        any_usable = np.logical_or.reduce(usable)
         cuts = np.flatnonzero(any_usable[1:] != any_usable[:-1]) + 1
         ends = self._ends_of_eras(limit)
         for start, stop in pairwise(sorted({self._judged, *(self._judged + cuts), *ends, limit})):
@@ -341,7 +341,7 @@ class GroupStream:
         """Hand the nodes between two input samples, in which a lead is usable, to the decoder."""
         first, last = np.searchsorted(self._waiting * self._ratio, [start, stop])
         nodes = self._waiting[first:last]
-        times = nodes * self._ratio / self._fs
+        times = np.asarray(nodes * self._ratio / self._fs, dtype=np.float64)
         rows: list[Row] = []
         if self._opened == np.inf:
             self._opened = start
@@ -396,7 +396,7 @@ class GroupStream:
         waves, starts, stops = waves[whole], starts[whole], stops[whole]
         states = spans.state[waves]
         labels = model.label_of_state[states]
-        mode = "fused" if len(self._leads) > 1 else "alone"
+        mode: Literal["alone", "fused"] = "fused" if len(self._leads) > 1 else "alone"
         for k, lead in enumerate(self._leads):
             out, probability = np.empty((len(waves), 3), np.int64), np.empty(len(waves))
             lead.last_offset = locate_waves(
