@@ -1,4 +1,4 @@
-"""Every benchmark runs on a tiny input, so that none can rot; what each peer lacks is said, not fatal."""
+"""Every benchmark, and the comparison of structures, runs on a tiny input, so that none can rot."""
 
 import importlib.util
 import sys
@@ -9,7 +9,9 @@ import pytest
 
 from data_loaders import Ludb
 from experiments.benchmarks import _measure, _signals, coding, labeling, peers, speed, startup
+from experiments.structures import compare
 from mhealth.core import Recording
+from mhealth.crf import ECG_GRAMMAR, label_runs
 from mhealth.io import read_recording
 from mhealth.labeling import EcgLabeler, TrainingSettings
 from mhealth.labeling._emission import SparseEmission
@@ -199,3 +201,30 @@ def test_the_run_prints_a_table_with_every_method(model, capsys, monkeypatch):
         assert f"\n| {stage} | " in printed
     for figure in ("scikit-learn", "import mhealth:", "State of a stream"):
         assert figure in printed
+
+
+@pytest.mark.realdata
+def test_marks_turned_into_states_come_back_as_the_waves_of_the_expert(data_dir):
+    ludb = Ludb(data_dir / "ludb")
+    cases = [compare.Case("ludb", name, *ludb.load(name), ludb.stratum(name)) for name in ludb.records[:3]]
+    stretches = compare.stretches_of(cases, ["ii", "v2"])
+    allowed = np.concatenate([stretch.example.targets.allowed for stretch in stretches])
+    one_state = np.isin(allowed, 1 << np.arange(ECG_GRAMMAR.n_states))
+    states = np.where(one_state, np.log2(allowed).astype(int), ECG_GRAMMAR.index("TP"))
+    paths = label_runs(states, [len(stretch.example.times) for stretch in stretches])
+    score = compare.scored(cases, compare.waves_of(paths, stretches, cases), ["ii", "v2"])
+    assert score.macro("150ms") == 100
+    assert score.macro("tight") > 99
+
+
+@pytest.mark.realdata
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_structures_are_compared_in_both_tables(data_dir, capsys, monkeypatch):
+    monkeypatch.setattr(compare, "SETTINGS", TrainingSettings(n_atoms=16, n_nonzero=3))
+    compare.main([str(data_dir), "--records", "6", "--folds", "2", "--max-iter", "8", "--leads", "ii"])
+    printed = capsys.readouterr().out
+    for tolerance in ("150ms", "tight"):
+        table = printed.split(f"| F1, {tolerance} |")[1].split("\n\n")[0]
+        macro = next(line for line in table.splitlines() if line.startswith("| macro |"))
+        assert all(30 < float(cell) <= 100 for cell in macro.split("|")[2:5])
+    assert "span > chain > independent" in printed
