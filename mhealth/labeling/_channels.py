@@ -6,16 +6,44 @@ import re
 
 __all__ = ["is_ecg_channel"]
 
-_LEAD = re.compile(
-    r"(ml|m)?(i{1,3}|v[1-9r]?|av[rlf]|cs?[1-5m]?|d[1-4]|mv2|v\dr|x|y|z|v[xyz])\d?",
-)
-"""Lead names of PhysioNet's ECG databases: standard, modified limb and chest, Frank, and QTDB's D3, CM5, V4-V5 …"""
+_LEAD = re.compile(r"m?l?i{1,3}|mc?l\d|av[rlf]|m?v\d?r?|v[xyz]|c[bcmrs]\d?|d[1-4]")
+"""Words of lead names: standard and right-sided, modified (MLII, MV2, MCL1, ML5), Frank, chest (CM5), QTDB's D3."""
 
-_WORDS = re.compile(r"ecg|ekg|\blead\b|electrocard")
-_OTHERS = re.compile(
-    r"resp|pleth|ppg|abp|\bart\b|bp\b|cvp|pap|spo2|sao2|co2|eeg|emg|eog|acc|gyr|gsr|eda|temp|\bhr\b|pulse|flow|belt|rip"
+_BETWEEN = re.compile(r"([lr][al]|[aeis]) ([lr][al]|[aeis])")
+"""Leads between two electrodes: LA-RA, and those of EASI."""
+
+_ECG = re.compile(r"(ecg|ekg)(\d+|[lr][al]|m?l?i{1,3}|av[rlf]|v\d)?|electrocardiogra.*|lead\d*")
+
+_FROM_ECG = re.compile(r"hr|rr|ibi|rate|bpm|resp.*|edr|quality|sqi|temp.*|status|annotations?|events?")
+"""What a device may derive from an ECG, or send beside it."""
+
+_OTHER = re.compile(
+    r"resp.*|breath.*|pleth.*|ppg.*|puls.*|nibp|[ai]?bp|art|cvp|pap|icp|[se]p?[ao]?o2|(et)?co2|hr|rr|rate|bpm|"
+    r"acc.*|gyr.*|mag.*|gsr|eda|temp.*|(air)?flow.*|nasal|press.*|snor.*|belt|rip|rib|tho(r.*)?|abd(o.*)?|chest|"
+    r"eeg.*|emg.*|eog.*|chin.*|loc|roc|leg.*|lat|rat|status|annotations?|events?|markers?|trigger"
 )
-_VOLTS = {"mv", "uv", "µv", "μv", "v", "nv"}
+"""What else is recorded beside an ECG, often in volts too."""
+
+_EEG_ELECTRODE = re.compile(r"(fp|af|fc|ft|cp|tp|po|[fctpo])(z|\d{1,2})|[ame][12]")
+"""Names of the 10-20 system, its references, and the eyes'."""
+
+_VOLTS = re.compile(r"[mnuµμ]?v(olts?)?|(milli|micro|nano)volts?")
+_SAYS_NOTHING = {
+    "",
+    "adu",
+    "au",
+    "a.u.",
+    "arb",
+    "arbitrary",
+    "count",
+    "counts",
+    "lsb",
+    "n/a",
+    "nan",
+    "none",
+    "raw",
+    "unitless",
+}
 
 
 def is_ecg_channel(name: str, unit: str = "") -> bool:
@@ -32,18 +60,23 @@ def is_ecg_channel(name: str, unit: str = "") -> bool:
     -------
     is_ecg : bool
         True for names of leads (II, MLII, V5, aVF, ``ECG lead 2``), and for names that say nothing where the unit
-        is a voltage.
+        is a voltage; never where the unit is that of something else. X, Y and Z are Frank's leads in volts only,
+        else an accelerometer's axes.
 
     Examples
     --------
     >>> [is_ecg_channel(name) for name in ("MLII", "ECG I", "RESP", "PLETH")]
     [True, True, False, False]
     """
-    text = name.strip().lower()
-    if _WORDS.search(text):
-        return True
-    if _OTHERS.search(text):
+    unit = unit.strip().lower()
+    is_voltage = _VOLTS.fullmatch(unit) is not None
+    if not is_voltage and unit not in _SAYS_NOTHING:
         return False
-    if all(_LEAD.fullmatch(part) for part in re.split(r"[-_/ ]", text) if part) and text:
+    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    if any(_ECG.fullmatch(word) for word in words):
+        return not any(_FROM_ECG.fullmatch(word) for word in words)
+    if any(_OTHER.fullmatch(word) for word in words):
+        return False
+    if words and (all(_LEAD.fullmatch(word) for word in words) or _BETWEEN.fullmatch(" ".join(words))):
         return True
-    return unit.strip().lower() in _VOLTS
+    return is_voltage and not any(_EEG_ELECTRODE.fullmatch(word) for word in words)
