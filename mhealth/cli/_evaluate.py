@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
-from mhealth.cli._options import Channels, Data, Records, Seed, split_channels
+from mhealth.cli._options import Channels, Data, Noise, Records, Seed, split_channels
 from mhealth.cli._selection import load_labeler
 from mhealth.cli._terminal import (
     Bar,
@@ -24,7 +24,7 @@ from mhealth.cli._terminal import (
     reports_errors,
     write_table,
 )
-from mhealth.cli._training import Case, fit, load_cases
+from mhealth.cli._training import Case, fit, load_cases, load_noise
 from mhealth.core import ECG_WAVES, Annotation, Recording, Spans, make_folder, write_file
 from mhealth.errors import InvalidParameterError
 
@@ -83,6 +83,7 @@ def evaluate(
     ] = "both",
     channels: Channels = None,
     records: Records = None,
+    noise: Noise = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -108,7 +109,7 @@ def evaluate(
     if model is not None:
         found = _label_all(load_labeler(model, None), cases, variants, terminal)
     else:
-        found = _cross_validate(cases, folds, variants, seed, out, terminal)
+        found = _cross_validate(cases, folds, variants, seed, load_noise(noise, data), out, terminal)
 
     wanted = split_channels(channels) or None
     summary = {}
@@ -124,7 +125,13 @@ def evaluate(
 
 
 def _cross_validate(
-    cases: Sequence[Case], n_folds: int, variants: Sequence[str], seed: int, out: Path, terminal: Terminal
+    cases: Sequence[Case],
+    n_folds: int,
+    variants: Sequence[str],
+    seed: int,
+    noise: list[Recording] | None,
+    out: Path,
+    terminal: Terminal,
 ) -> dict[tuple[str, str], Spans]:
     """Return the spans of every record by a labeler that was trained on other subjects."""
     import pandas as pd
@@ -137,7 +144,7 @@ def _cross_validate(
     found: dict[tuple[str, str], Spans] = {}
     for fold in range(n_folds):
         prefix = f"fold {fold + 1} of {n_folds}: "
-        labeler = EcgLabeler(random_state=seed)
+        labeler = EcgLabeler(noise=noise, random_state=seed)
         fit(labeler, [case for case, k in zip(cases, fold_of, strict=True) if k != fold], terminal, prefix=prefix)
         tested = [case for case, k in zip(cases, fold_of, strict=True) if k == fold]
         found |= _label_all(labeler, tested, variants, terminal, prefix=prefix)

@@ -8,7 +8,19 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["Channels", "Data", "Format", "Leads", "Model", "Rate", "Records", "Seed", "Units", "split_channels"]
+__all__ = [
+    "Channels",
+    "Data",
+    "Format",
+    "Leads",
+    "Model",
+    "Noise",
+    "Rate",
+    "Records",
+    "Seed",
+    "Units",
+    "split_channels",
+]
 
 Model = Annotated[
     str,
@@ -51,6 +63,14 @@ Data = Annotated[
 Records = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Text file that names the records to use, one a line.", show_default=False),
+]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATASET",
+        help="Data set whose records without marks (nstdb: bw, em, ma) are noise to mix into augmented copies.",
+        show_default=False,
+    ),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mhealth.cli._options import Data, Records, Seed
+from mhealth.cli._options import Data, Noise, Records, Seed
 from mhealth.cli._terminal import Debug, Quiet, Terminal, announce_compilation, examples, reports_errors
-from mhealth.cli._training import fit, load_cases
+from mhealth.cli._training import fit, load_cases, load_noise
 from mhealth.errors import UnwritableOutputError
 
 __all__ = ["EPILOG", "train"]
@@ -18,6 +18,7 @@ __all__ = ["EPILOG", "train"]
 EPILOG = examples(
     ("mhealth train ludb --data /data/ludb --out my.npz", "one data set, in its publisher's layout"),
     ("mhealth train ludb qtdb --data /data --out my.npz", "two, in /data/ludb and /data/qtdb"),
+    ("mhealth train ludb qtdb --noise nstdb --data /data --out ecg.npz", "as the shipped model was trained"),
     ("mhealth train my_records/ --out my.npz", "a folder with your own marks, see above"),
     ("mhealth label 100 --model my.npz", "use what was trained"),
 )
@@ -31,6 +32,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL.npz", help="Model file to write.")],
     data: Data = None,
     records: Records = None,
+    noise: Noise = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -60,7 +62,7 @@ def train(
             {"dataset": name, "record": case.name, "subject": case.subject, "sha256": dataset.hash(case.name)}
             for case in of_dataset
         ]
-    labeler = EcgLabeler(random_state=seed)
+    labeler = EcgLabeler(noise=load_noise(noise, data), random_state=seed)
     fit(labeler, cases, terminal)
     labeler.save(out, training=sources)
     subjects = len({case.subject for case in cases})

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from mhealth.cli._datasets import Dataset, chosen_records, open_dataset
 from mhealth.cli._terminal import Bar, Terminal
+from mhealth.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from mhealth.core import Annotation, Recording
     from mhealth.labeling import EcgLabeler
 
-__all__ = ["Case", "fit", "load_cases"]
+__all__ = ["Case", "fit", "load_cases", "load_noise"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,33 @@ def load_cases(name: str, data: Path | None, listed: Path | None, terminal: Term
             recording, annotation, subject = dataset.load(record)
             cases.append(Case(name, record, recording, annotation, subject, dataset.stratum(record)))
     return dataset, cases
+
+
+def load_noise(name: str | None, data: Path | None) -> list[Recording] | None:
+    """Return the records of a data set in which nothing is marked; none where no data set is named.
+
+    Parameters
+    ----------
+    name : str, optional
+        Registered data set, or a folder of one's own.
+    data : Path, optional
+        Where the files of a registered data set are.
+
+    Raises
+    ------
+    InvalidParameterError
+        If every record of the data set has marks.
+    """
+    if name is None:
+        return None
+    dataset = open_dataset(name, data)
+    loaded = (dataset.load(record) for record in dataset.records)
+    noise = [recording for recording, annotation, _ in loaded if not len(annotation.spans)]
+    if not noise:
+        raise InvalidParameterError(
+            f"--noise {name}: every record there has marks; expected records of noise alone."
+        )
+    return noise
 
 
 def fit(labeler: EcgLabeler, cases: Iterable[Case], terminal: Terminal, *, prefix: str = "") -> None:

@@ -130,7 +130,7 @@ ECG_GRAMMAR = Grammar(
     reported=(("P", "P"), ("QRS", "QRS"), ("T", "T")),
     # Above the 99.9th percentile of LUDB's experts (leads I, II, V2, V5: P 0.22, PQ 0.16, QRS 0.21, ST 0.27, T 0.31),
     # with room for blocks and long QT that LUDB has few of.
-    longest=(1.0, 0.25, 0.4, 0.3, 0.4, 0.6),
+    longest=(0.6, 0.32, 0.38, 0.3, 0.4, 0.5),
     continues=("TP",),
 )
 """The waves of a heartbeat and the stretches between them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +14,20 @@ from mhealth.core import Annotation, Recording, Spans, check_channels, check_fs,
 from mhealth.crf import SpanStructure
 from mhealth.errors import AnnotationError, InvalidParameterError, InvalidSignalError, NotFittedError, StreamError
 from mhealth.labeling._calibration import IDENTITY, calibrate
-from mhealth.labeling._examples import augmented, examples, lead_cases
+from mhealth.labeling._augment import augmented
+from mhealth.labeling._examples import Example, examples, lead_cases
 from mhealth.labeling._front_end import FrontEnd
 from mhealth.labeling._group import ECG_CLASSES, GroupStream
 from mhealth.labeling._model import EcgModel
-from mhealth.labeling._training import Progress, TrainingSettings, coded, learn_dictionaries, train_emission
+from mhealth.labeling._training import (
+    Progress,
+    TrainingSet,
+    TrainingSettings,
+    coded,
+    learn_dictionaries,
+    train_emission,
+)
+from mhealth.sparse import Dictionary
 
 __all__ = ["EcgLabeler", "EcgStream"]
 
@@ -115,17 +124,33 @@ class EcgLabeler(BaseEstimator):
                 "expected as many of each."
             )
         report = progress or (lambda stage, done, total: None)
-        held_out = self._held_out(subjects)
-        calibration = {"alone": IDENTITY, "fused": IDENTITY}
-        if held_out.any():
-            seen = [k for k in range(len(recordings)) if not held_out[k]]
-            first = self._learn(
-                [recordings[k] for k in seen], [annotations[k] for k in seen], calibration, report, "calibration: "
+        settings, front_end = self.training or TrainingSettings(), FrontEnd()
+        rng = np.random.default_rng(self.random_state)
+        dictionaries, data = self._examples(recordings, annotations, settings, front_end, rng, report)
+
+        def train(sequences: NDArray[np.int64], calibration: dict[str, NDArray[np.float64]], stage: str) -> EcgModel:
+            emission, weights = train_emission(
+                data, sequences, 2 * sum(d.n_atoms for d in dictionaries), EcgModel.grammar, settings,
+                rng=np.random.default_rng(self.random_state), progress=lambda done, steps: report(stage, done, steps),
+            )  # fmt: skip
+            return EcgModel(
+                emission=emission,
+                weights=SpanStructure(grammar=EcgModel.grammar).span_weights(weights),
+                dictionaries=dictionaries,
+                n_nonzero=settings.n_nonzero,
+                calibration=calibration,
+                front_end=front_end,
             )
-            unseen = np.flatnonzero(held_out)
-            cases = [(recordings[k], annotations[k]) for k in unseen]
-            calibration = calibrate(first, cases, lag=self.lag, progress=lambda a, b: report("calibrating", a, b))
-        self.model_ = self._learn(recordings, annotations, calibration, report, "")
+
+        calibration = {"alone": IDENTITY, "fused": IDENTITY}
+        held_out = self._held_out(subjects)
+        if held_out.any() and not held_out[data.recording].all():
+            first = train(np.flatnonzero(~held_out[data.recording]), calibration, "codes and CRF of four fifths")
+            cases = [(recordings[k], annotations[k]) for k in np.flatnonzero(held_out)]
+            calibration = calibrate(
+                first, cases, lag=self.lag, progress=lambda done, total: report("calibrating on a fifth", done, total)
+            )
+        self.model_ = train(np.arange(len(data)), calibration, "codes and CRF")
         return self
 
     def _held_out(self, subjects: list[str]) -> NDArray[np.bool_]:
@@ -135,53 +160,41 @@ class EcgLabeler(BaseEstimator):
         chosen = np.random.default_rng(self.random_state).permutation(names)[:count]
         return np.isin(subjects, chosen)
 
-    def _learn(
+    def _examples(
         self,
         recordings: Sequence[Recording],
         annotations: Sequence[Annotation],
-        calibration: dict[str, NDArray[np.float64]],
+        settings: TrainingSettings,
+        front_end: FrontEnd,
+        rng: np.random.Generator,
         report: Progress,
-        prefix: str,
-    ) -> EcgModel:
-        """Train one model."""
-        settings, front_end = self.training or TrainingSettings(), FrontEnd()
-        structure = SpanStructure(grammar=EcgModel.grammar)
-        rng = np.random.default_rng(self.random_state)
+    ) -> tuple[tuple[Dictionary, ...], TrainingSet]:
+        """Learn the dictionaries without labels, and code the annotated leads and their augmented copies."""
         cases = [
-            case
-            for recording, annotation in zip(recordings, annotations, strict=True)
+            (k, case)
+            for k, (recording, annotation) in enumerate(zip(recordings, annotations, strict=True))
             for case in lead_cases(recording, annotation)
         ]
         noise = [(r.signals[:, k], r.fs) for r in self.noise or () for k in range(r.signals.shape[1])]
-        total = (1 + settings.n_augmented) * len(cases)
+        n_parts = (1 + settings.n_augmented) * len(cases)
         originals = []
-        for k, case in enumerate(cases):
-            originals.append(list(examples(case, front_end, structure.grammar)))
-            report(f"{prefix}features", k + 1, total)
-        dictionaries = learn_dictionaries(
-            [example.raw for part in originals for example in part], front_end.features, settings, rng
-        )
+        for k, (_, case) in enumerate(cases):
+            originals.append(list(examples(case, front_end, EcgModel.grammar)))
+            report("features", k + 1, n_parts)
+        raw = [example.raw for part in originals for example in part]
+        dictionaries = learn_dictionaries(raw, front_end.features, settings, rng)
 
-        def parts():
-            yield from originals
-            originals.clear()
-            for k in range(len(cases), total):
-                yield list(examples(augmented(cases[k % len(cases)], rng, noise), front_end, structure.grammar))
-                report(f"{prefix}features", k + 1, total)
+        def parts() -> Iterator[tuple[int, list[Example]]]:
+            for k in range(n_parts):
+                owner, case = cases[k % len(cases)]
+                if k < len(cases):
+                    part, originals[k] = originals[k], []
+                else:
+                    part = list(examples(augmented(case, rng, noise), front_end, EcgModel.grammar))
+                yield owner, part
+                report("features", max(k + 1, len(cases)), n_parts)
 
-        data = coded(parts(), dictionaries, settings, structure.grammar)
-        emission, weights = train_emission(
-            data, 2 * sum(d.n_atoms for d in dictionaries), structure.grammar, settings, rng=rng,
-            progress=lambda done, steps: report(f"{prefix}codes and CRF", done, steps),
-        )  # fmt: skip
-        return EcgModel(
-            emission=emission,
-            weights=structure.span_weights(weights),
-            dictionaries=dictionaries,
-            n_nonzero=settings.n_nonzero,
-            calibration=calibration,
-            front_end=front_end,
-        )
+        return dictionaries, coded(parts(), dictionaries, settings, EcgModel.grammar)
 
     def label(self, recording: Recording) -> Spans:
         """Label every channel of a recording: open, push, flush.

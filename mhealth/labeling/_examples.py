@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from mhealth.labeling._features import RawFeatures
 from mhealth.labeling._front_end import FrontEnd
 from mhealth.labeling._lead import LeadStream
 
-__all__ = ["Example", "LeadCase", "augmented", "examples", "lead_cases"]
+__all__ = ["Example", "LeadCase", "examples", "lead_cases"]
 
 _BEFORE, _AFTER = 12.0, 3.0
 """Seconds of signal around an annotated stretch: what the average beat looks back on, and what features look ahead."""
@@ -74,43 +74,6 @@ def lead_cases(recording: Recording, annotation: Annotation) -> Iterator[LeadCas
             labels=[spans.classes[k] for k in of_lead.label[inside]],
             annotated=(int(start) - first, int(stop) - first),
         )
-
-
-def augmented(case: LeadCase, rng: np.random.Generator, noise: list[tuple[NDArray[np.float32], float]]) -> LeadCase:
-    """Return the lead as another person, electrode or walk might have given it.
-
-    Another heart rate (read at a rate that is up to 15 % off), another polarity (every second time), drifting
-    baseline, coloured noise, and a stretch of recorded noise.
-
-    Parameters
-    ----------
-    case : LeadCase
-    rng : numpy.random.Generator
-        Source of every draw.
-    noise : list of (samples, fs)
-        Recorded noise without missing samples.
-    """
-    from scipy.ndimage import gaussian_filter1d
-
-    n, fs = len(case.samples), case.fs * float(np.exp(rng.uniform(-0.15, 0.15)))
-    signal = case.samples.astype(np.float64)
-    size = np.nanpercentile(signal, 99) - np.nanpercentile(signal, 1) if np.isfinite(signal).any() else 0.0
-    if rng.random() < 0.5:
-        signal = -signal
-    # Widths in seconds: baseline wander below 0.5 Hz, noise from hiss to tremor. Levels: 1/50 to 1/3, and 1/400 to
-    # 1/20 of the signal's size, log-uniform.
-    wander = gaussian_filter1d(rng.standard_normal(n), rng.uniform(0.24, 0.8) * fs)
-    hiss = gaussian_filter1d(rng.standard_normal(n), rng.uniform(0.0012, 0.012) * fs)
-    for part, level in ((wander, np.exp(rng.uniform(-4.0, -1.2))), (hiss, np.exp(rng.uniform(-6.0, -3.0)))):
-        signal += part / max(part.std(), 1e-12) * level * size / 2
-    if noise and rng.random() < 0.5:
-        samples, rate = noise[rng.integers(len(noise))]
-        length = int(np.ceil(n / case.fs * rate)) + 1
-        start = int(rng.integers(max(1, len(samples) - length)))
-        piece = samples[start : start + length].astype(np.float64)
-        piece = np.interp(np.arange(n) / case.fs * rate, np.arange(len(piece)), piece)
-        signal += (piece - piece.mean()) / max(piece.std(), 1e-12) * np.exp(rng.uniform(-4.5, -1.8)) * size
-    return replace(case, samples=signal.astype(np.float32), fs=fs)
 
 
 def examples(case: LeadCase, front_end: FrontEnd, grammar: Grammar) -> Iterator[Example]:
