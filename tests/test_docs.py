@@ -9,7 +9,9 @@ import pytest
 import typer
 
 from mhealth.cli import app
+from mhealth.crf import ECG_GRAMMAR
 from mhealth.io import write_spans
+from mhealth.labeling import TrainingSettings
 from mhealth.simulate import demo_recording, synthetic_ecg
 
 ROOT = Path(__file__).parents[1]
@@ -103,6 +105,19 @@ def test_every_command_and_option_that_is_named_exists():
     for page, command, options in named:
         known = {option for parameter in commands[command].params for option in parameter.opts}
         assert set(options) <= known, f"{page}: mhealth {command} has no {sorted(set(options) - known)}"
+
+
+@pytest.mark.parametrize("page", ["docs/method/span-crf.md", "docs/design/2026-11-21-longest-durations.md"])
+def test_the_longest_durations_are_those_of_the_grammar(page):
+    pairs = zip(ECG_GRAMMAR.states, ECG_GRAMMAR.longest, strict=True)
+    assert ", ".join(f"{state} {seconds:g}" for state, seconds in pairs) + " s" in prose(ROOT / page)
+
+
+def test_the_sizes_of_the_codes_are_those_of_the_settings():
+    settings, page = TrainingSettings(), prose(ROOT / "docs" / "method" / "signal-path.md")
+    assert f"dictionary of {settings.n_atoms} atoms with at most {settings.n_nonzero} of them" in page
+    assert f"at most {5 * settings.n_nonzero} of {2 * 5 * settings.n_atoms} numbers are not zero" in page
+    assert f"with {settings.n_first} and {settings.n_second} entries" in page
 
 
 @pytest.mark.parametrize("image", sorted((ROOT / "docs" / "images").glob("*.png")), ids=name_of)
