@@ -1,6 +1,7 @@
 """Every benchmark, and the comparison of structures, runs on a tiny input, so that none can rot."""
 
 import importlib.util
+import os
 import sys
 from itertools import product
 
@@ -17,6 +18,9 @@ from mhealth.labeling import EcgLabeler, TrainingSettings
 from mhealth.labeling._emission import SparseEmission
 from mhealth.labeling._features import Features
 from mhealth.simulate import synthetic_ecg
+
+if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    pytest.skip("benchmarks time compiled kernels, and take minutes without", allow_module_level=True)
 
 TINY = 0.35  # minutes: two records and a rest
 
