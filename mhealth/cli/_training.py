@@ -82,9 +82,7 @@ def load_noise(name: str | None, data: Path | None) -> list[Recording] | None:
     loaded = (dataset.load(record) for record in dataset.records)
     noise = [recording for recording, annotation, _ in loaded if not len(annotation.spans)]
     if not noise:
-        raise InvalidParameterError(
-            f"--noise {name}: every record there has marks; expected records of noise alone."
-        )
+        raise InvalidParameterError(f"--noise {name}: every record there has marks; expected records of noise alone.")
     return noise
 
 

@@ -32,7 +32,7 @@ class Grammar:
     continues : tuple of str
         States that may last longer, as a chain of spans of which all but the last are as long as can be.
     n_bins : int, default=20
-        Duration bins of a state, uniform over its longest duration; 20 resolve 12 to 50 ms for the ECG, about
+        Duration bins of a state, uniform over its longest duration; 20 resolve 15 to 30 ms for the ECG, about
         the distance between candidates.
 
     Raises
@@ -128,8 +128,8 @@ ECG_GRAMMAR = Grammar(
         ("T", "QRS"),
     ),
     reported=(("P", "P"), ("QRS", "QRS"), ("T", "T")),
-    # Above the 99.9th percentile of LUDB's experts (leads I, II, V2, V5: P 0.22, PQ 0.16, QRS 0.21, ST 0.27, T 0.31),
-    # with room for blocks and long QT that LUDB has few of.
+    # Just above the longest that the experts of LUDB and QTDB bracketed: P 0.30 s, PQ 0.36, QRS 0.26, ST 0.35, T 0.44.
+    # TP goes on for as long as it likes; how long beyond 0.6 s tells nothing of where it is.
     longest=(0.6, 0.32, 0.38, 0.3, 0.4, 0.5),
     continues=("TP",),
 )

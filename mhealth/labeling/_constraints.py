@@ -12,10 +12,10 @@ from mhealth.crf import Grammar
 __all__ = ["FARTHEST_EDGE", "LeadMarks", "Targets", "constrain"]
 
 FARTHEST_EDGE = 0.06
-"""Seconds from a node within which it learns where a marked edge lies; edges of one wave differ so much between leads."""
+"""Seconds around a node in which it learns where a marked edge lies; edges of one wave differ so much between leads."""
 
 _LONGEST_PQ = 0.36
-"""Seconds from a P wave to the QRS complex that it conducts to; a longer pause is TP (no expert marked a longer one)."""
+"""Seconds from a P wave to the QRS complex that it conducts to; no expert marked a longer pause, which is TP."""
 
 _LONGEST_ST = 0.39
 """Seconds; just under the longest ST of the grammar, so that snapping cannot make a sequence impossible."""

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from mhealth.core import Annotation, Recording, Spans, check_channels, check_fs, check_signals
+from mhealth.core import Annotation, Recording, Spans, check_channels, check_chunk, check_flush, check_fs
 from mhealth.crf import SpanStructure
-from mhealth.errors import AnnotationError, InvalidParameterError, InvalidSignalError, NotFittedError, StreamError
-from mhealth.labeling._calibration import IDENTITY, calibrate
+from mhealth.dsp import HIGHEST_RATE, LOWEST_RATE
+from mhealth.errors import AnnotationError, InvalidParameterError, InvalidSignalError, NotFittedError
 from mhealth.labeling._augment import augmented
+from mhealth.labeling._calibration import IDENTITY, calibrate
 from mhealth.labeling._examples import Example, examples, lead_cases
 from mhealth.labeling._front_end import FrontEnd
 from mhealth.labeling._group import ECG_CLASSES, GroupStream
@@ -30,9 +31,6 @@ from mhealth.labeling._training import (
 from mhealth.sparse import Dictionary
 
 __all__ = ["EcgLabeler", "EcgStream"]
-
-_LOWEST, _HIGHEST = 100.0, 2000.0
-"""Sampling rates in Hz; below, a QRS complex has too few samples for its edges."""
 
 _BLOCK = 60.0
 """Seconds taken at a time from a recording in memory; changes no result, only bounds the memory."""
@@ -146,7 +144,7 @@ class EcgLabeler(BaseEstimator):
         held_out = self._held_out(subjects)
         if held_out.any() and not held_out[data.recording].all():
             first = train(np.flatnonzero(~held_out[data.recording]), calibration, "codes and CRF of four fifths")
-            cases = [(recordings[k], annotations[k]) for k in np.flatnonzero(held_out)]
+            cases = [(recordings[k], annotations[k]) for k in np.flatnonzero(held_out).tolist()]
             calibration = calibrate(
                 first, cases, lag=self.lag, progress=lambda done, total: report("calibrating on a fifth", done, total)
             )
@@ -181,7 +179,7 @@ class EcgLabeler(BaseEstimator):
         for k, (_, case) in enumerate(cases):
             originals.append(list(examples(case, front_end, EcgModel.grammar)))
             report("features", k + 1, n_parts)
-        raw = [example.raw for part in originals for example in part]
+        raw = [example.raw for part in originals for example in part if example.raw is not None]
         dictionaries = learn_dictionaries(raw, front_end.features, settings, rng)
 
         def parts() -> Iterator[tuple[int, list[Example]]]:
@@ -218,8 +216,8 @@ class EcgLabeler(BaseEstimator):
         """
         if not recording.n_samples or not recording.channels:
             raise InvalidSignalError(
-                f"recording {recording.name!r} has {recording.n_samples} samples in {len(recording.channels)} channels; "
-                "there is nothing to label."
+                f"recording {recording.name!r} has {recording.n_samples} samples, {len(recording.channels)} channels; "
+                "expected at least one of each."
             )
         stream = self._stream(recording.fs, recording.channels)
         block = max(1, int(_BLOCK * recording.fs))
@@ -307,7 +305,7 @@ class EcgStream:
     """
 
     def __init__(self, model: EcgModel, *, fs: float, channels: Sequence[str], fused: bool, lag: float | None) -> None:
-        self.fs = check_fs(fs, lowest=_LOWEST, highest=_HIGHEST)
+        self.fs = check_fs(fs, lowest=LOWEST_RATE, highest=HIGHEST_RATE)
         self.channels = check_channels(channels, len(tuple(channels)))
         if not self.channels:
             raise InvalidSignalError("channels=() is empty; a stream needs at least one lead.")
@@ -338,22 +336,15 @@ class EcgStream:
         InvalidSignalError
             If the chunk has another number of channels or infinite samples.
         """
-        if self._ended:
-            raise StreamError("push() after flush(): this stream has ended. Open a new one.")
-        signals = check_signals(chunk, n_channels=len(self.channels), name="chunk")
-        if start is not None and start != self.position:
-            raise StreamError(
-                f"Chunk starts at sample {start} but the stream is at {self.position}: "
-                f"{abs(start - self.position)} samples are {'missing' if start > self.position else 'repeated'}. "
-                "Fill gaps with NaN, or call flush() and open a new stream."
-            )
+        signals = check_chunk(
+            chunk, n_channels=len(self.channels), start=start, position=self.position, ended=self._ended
+        )
         self.position += len(signals)
         return self._take(signals, last=False)
 
     def flush(self) -> Spans:
         """End the recording; return the remaining spans."""
-        if self._ended:
-            raise StreamError("flush() after flush(): this stream has ended. Open a new one.")
+        check_flush(ended=self._ended)
         self._ended = True
         return self._take(np.empty((0, len(self.channels)), np.float32), last=True)
 

@@ -50,10 +50,13 @@ class LeadCase:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Example:
-    """A sequence of nodes with features, and what is known about it. The first and last node have no features."""
+    """A sequence of nodes and what is known about it. The first and last node have no features.
+
+    `raw` is None once the features have been coded.
+    """
 
     times: NDArray[np.float64]
-    raw: RawFeatures
+    raw: RawFeatures | None
     targets: Targets
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import platform
-import tempfile
-import zipfile
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -17,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mhealth.core import write_file
 from mhealth.crf import Grammar, SpanWeights
-from mhealth.errors import InvalidParameterError, ModelFileError, UnwritableOutputError
+from mhealth.errors import InvalidParameterError, ModelFileError
 from mhealth.labeling._emission import SparseEmission
 from mhealth.labeling._features import FeatureSettings
 from mhealth.labeling._front_end import FrontEnd
@@ -90,8 +88,14 @@ def save_model(
         versions=_versions(),
         about=about,
     )
-    _write(path, content)
-    _write(path.with_suffix(".json"), (json.dumps(vars(manifest), indent=1) + "\n").encode())
+    try:
+        text = json.dumps(vars(manifest), indent=1, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(
+            f"training and about cannot be written as JSON ({error}); expected text, finite numbers, lists and dicts."
+        ) from error
+    write_file(path, content)
+    write_file(path.with_suffix(".json"), text.encode())
 
 
 def load(name_or_path: str | Path) -> Any:
@@ -116,13 +120,13 @@ def load(name_or_path: str | Path) -> Any:
     from mhealth.labeling._ecg import EcgLabeler
 
     path = Path(name_or_path)
-    if path.suffix != ".npz" and not path.exists():
-        shipped = {manifest.name for manifest in pretrained_models()}
-        if str(name_or_path) not in shipped:
-            raise ModelFileError(
-                f"model {str(name_or_path)!r} is neither a shipped model ({', '.join(sorted(shipped))}) nor a file."
-            )
+    shipped = {manifest.name for manifest in pretrained_models()}
+    if str(name_or_path) in shipped:  # whatever is called so in the working directory
         path = Path(str(resources.files("mhealth") / "models" / f"{name_or_path}.npz"))
+    elif path.suffix != ".npz" and not path.exists():
+        raise ModelFileError(
+            f"model {str(name_or_path)!r} is neither a shipped model ({', '.join(sorted(shipped))}) nor a file."
+        )
     labeler = EcgLabeler()
     labeler.model_ = load_model(path)
     return labeler
@@ -141,25 +145,26 @@ def load_model(path: Path) -> EcgModel:
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror}). Give the path of a saved model.") from error
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise ValueError("it holds a single array")
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        archive = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:  # damage makes zipfile, zlib and numpy raise nearly anything
         raise ModelFileError(
             f"{path}: is no model file, or a damaged one ({error}). Expected an .npz written by EcgLabeler.save; "
             "pickles are never loaded. Copy the file again, or train anew."
         ) from error
     if str(arrays.get("kind", "")) != _KIND:
         raise ModelFileError(f"{path}: is an .npz, but no {_KIND}. Expected a file written by EcgLabeler.save.")
-    if int(arrays["format"]) != FORMAT:
+    version = arrays.get("format", np.array("none"))
+    if not np.array_equal(version, FORMAT):
         raise ModelFileError(
-            f"{path}: has format {int(arrays['format'])}, this mhealth reads format {FORMAT}. Install the mhealth that "
-            "wrote it (see its .json), or train anew."
+            f"{path}: has format {version}, this mhealth reads format {FORMAT}. Install the mhealth that wrote it "
+            "(see its .json), or train anew."
         )
     try:
         return _from_arrays(arrays)
-    except (KeyError, ValueError, TypeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{path}: is incomplete or inconsistent ({error}). Copy the file again, or train anew."
         ) from error
@@ -245,20 +250,3 @@ def _versions() -> dict[str, str]:
 
     packages = ("mhealth", "numpy", "scipy", "scikit-learn", "numba")
     return {"python": platform.python_version(), "machine": platform.machine(), **{p: version(p) for p in packages}}
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it."""
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise UnwritableOutputError(
-            f"{path} cannot be written ({error.strerror}). Choose a folder you may write to."
-        ) from error

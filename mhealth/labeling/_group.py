@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import UNUSABLE
+from mhealth.core import ECG_WAVES, UNUSABLE
 from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
 from mhealth.labeling._constraints import FARTHEST_EDGE
 from mhealth.labeling._emission import SHIFT_UNIT
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ECG_CLASSES", "GroupStream", "Row"]
 
-ECG_CLASSES = ("P", "QRS", "T", UNUSABLE)
+ECG_CLASSES = (*ECG_WAVES, UNUSABLE)
 """Texts of the labels."""
 
 Row = tuple[int, int, int, int, int, float]

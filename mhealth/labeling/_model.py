@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from mhealth.crf import ECG_GRAMMAR, Grammar, SpanWeights
 from mhealth.labeling._emission import SparseEmission
+from mhealth.labeling._features import LOOKAHEAD, RATE
 from mhealth.labeling._front_end import FrontEnd
+from mhealth.labeling._group import ECG_CLASSES
 from mhealth.sparse import Dictionary
 
 __all__ = ["EcgModel"]
@@ -68,11 +70,13 @@ class EcgModel:
         ValueError
             If a shape contradicts another, or a number is not finite.
         """
+        from mhealth._kernels._beats import HORIZON, N_RHYTHM
+
         emission, n_states = self.emission, self.grammar.n_states
         first, second = len(emission.threshold), len(emission.second_threshold)
         n_columns = 2 * sum(dictionary.n_atoms for dictionary in self.dictionaries)
         expected = {
-            "of_dense": (emission.of_dense.shape[0], first),
+            "of_dense": (N_RHYTHM, first),
             "of_codes": (n_columns, first),
             "threshold": (first,),
             "second": (first, second),
@@ -86,7 +90,20 @@ class EcgModel:
         lengths = tuple(dictionary.atom_length for dictionary in self.dictionaries)
         if lengths != self.front_end.features.lengths:
             raise ValueError(f"atoms have lengths {lengths}, windows {self.front_end.features.lengths}")
+        features = self.front_end.features
+        reach = max(window.before for window in features.windows), max(window.after for window in features.windows)
+        # Windows must lie in what a stream keeps and waits for; the kernels rely on it.
+        if not (reach[0] * RATE <= HORIZON and reach[1] * RATE <= LOOKAHEAD and 0 < features.knee < np.inf):
+            raise ValueError(f"windows reach {reach} s, or knee={features.knee} is no positive number")
+        if not (0 < features.average_width <= features.average_half <= LOOKAHEAD):
+            raise ValueError(f"the average beat has ±{features.average_half} samples by {features.average_width}")
         for mode in ("alone", "fused"):
-            if self.calibration[mode].ndim != 3 or self.calibration[mode].shape[:2] != (3, 2):
-                raise ValueError(f"calibration.{mode} has shape {self.calibration[mode].shape}")
+            maps = self.calibration[mode]
+            fits = maps.ndim == 3 and maps.shape[:2] == (3, 2) and maps.shape[2] > 1
+            if not (fits and (np.diff(maps) >= 0).all() and maps.min() >= 0 and maps.max() <= 1):
+                raise ValueError(f"calibration.{mode} holds no monotone maps of [0, 1], one a label")
+        if tuple(label for _, label in self.grammar.reported) != ECG_CLASSES[:3]:
+            raise ValueError(f"the grammar reports {self.grammar.reported}, not {ECG_CLASSES[:3]} in this order")
+        if self.n_nonzero < 1 or not 0 <= self.fusion_exponent <= 1:
+            raise ValueError(f"n_nonzero={self.n_nonzero} or fusion_exponent={self.fusion_exponent} is out of range")
         self.weights.checked(self.grammar)
