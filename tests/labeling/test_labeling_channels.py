@@ -4,59 +4,51 @@ import pytest
 
 from mhealth.labeling import is_ecg_channel
 
-STANDARD = [
+LIMB = [
     "i",
     "ii",
     "iii",
     "avr",
     "avl",
     "avf",
-    "v1",
-    "v2",
-    "v3",
-    "v4",
-    "v5",
-    "v6",
     "I",
     "II",
     "III",
     "aVR",
     "aVL",
     "aVF",
-    "V1",
-    "V6",
     "AVR",
     "-aVR",
-]
-PHYSIONET = [
     "MLI",
     "MLII",
     "MLIII",
-    "ML5",
-    "ML2",
+]
+CHEST = [
+    "v1",
+    "v2",
+    "v3",
+    "v4",
+    "v5",
+    "v6",
+    "V1",
+    "V6",
+    "V",
+    "V3R",
+    "V7",
     "MV2",
     "MCL1",
-    "V",
+    "ML2",
+    "ML5",
     "CM2",
     "CM4",
     "CM5",
-    "CC5",
-    "CS5",
-    "D3",
-    "D4",
-    "V4-V5",
-    "V1-V2",
-    "V3R",
-    "V7",
-    "vx",
-    "vy",
-    "vz",
 ]
+CHEST += ["CC5", "CS5", "D3", "D4", "V4-V5", "V1-V2", "vx", "vy", "vz"]
 NAMED = ["ECG", "ECG1", "ECG2", "ecg_1", "EKG", "EKG1-EKG2", "ECG I", "ECG II", "ECG LA-RA", "ECGLA", "ECG V1-Ref"]
 NAMED += ["Lead II", "lead 1", "ECG lead 2", "ECGII", "Electrocardiogram", "ECG thorax", "ECG strip", "LA-RA", "A-I"]
 
 
-@pytest.mark.parametrize("name", [*STANDARD, *PHYSIONET, *NAMED])
+@pytest.mark.parametrize("name", [*LIMB, *CHEST, *NAMED])
 @pytest.mark.parametrize("unit", ["", "mV", "adu"])
 def test_names_of_leads_count_whatever_is_known_of_the_unit(name, unit):
     assert is_ecg_channel(name, unit)
