@@ -121,10 +121,10 @@ def track_beats(slope, energy, origin, start, stop, floats, integers, beats, con
 
 @njit(cache=True, nogil=True)
 def average_window(signal, origin, beats, first, last, phase, limit, half, width, window):
-    """Average the signal at one phase of beats `first` to `last`; return the number of beats and their spread.
+    """Average the signal at one phase of beats `first` to `last`; return the number of beats.
 
     The window takes ±`half` samples in bins of `width`; beats whose window is not in the buffer up to `limit` are
-    left out. Its mean is projected out. The spread is the mean absolute deviation of the beats from their average.
+    left out. Its mean is projected out.
     """
     n_points = window.size
     for b in range(n_points):
@@ -139,12 +139,21 @@ def average_window(signal, origin, beats, first, last, phase, limit, half, width
             for j in range(start + b * width, start + (b + 1) * width):
                 window[b] += signal[j]
     if count == 0:
-        return 0, np.float32(0.0)
+        return 0
     mean = np.float32(0.0)
     for b in range(n_points):
         window[b] /= np.float32(count * width)
         mean += window[b]
     mean /= np.float32(n_points)
+    for b in range(n_points):
+        window[b] -= mean
+    return count
+
+
+@njit(cache=True, nogil=True)
+def beat_spread(signal, origin, beats, first, last, phase, limit, half, width, window, count):
+    """Return the mean absolute deviation of `count` beats from their average `window`, each without its mean."""
+    n_points = window.size
     spread = np.float32(0.0)
     for k in range(first, last):
         start = beats[k] + phase - half - origin
@@ -158,10 +167,8 @@ def average_window(signal, origin, beats, first, last, phase, limit, half, width
             value = np.float32(0.0)
             for j in range(start + b * width, start + (b + 1) * width):
                 value += signal[j]
-            spread += abs(value / np.float32(width) - level - (window[b] - mean))
-    for b in range(n_points):
-        window[b] -= mean
-    return count, spread / np.float32(count * n_points)
+            spread += abs(value / np.float32(width) - level - window[b])
+    return spread / np.float32(count * n_points)
 
 
 @njit(cache=True, nogil=True)
@@ -214,16 +221,18 @@ def beat_context(
         row[0] = FAR
         if upcoming < known:
             row[0] = min((beats[upcoming] - t) / 250.0, FAR)
-            count, spread = average_window(
-                signal, origin, beats, first, known, t - beats[upcoming], limit, half, width, before[m]
-            )
+            phase = t - beats[upcoming]
+            count = average_window(signal, origin, beats, first, known, phase, limit, half, width, before[m])
+            spread = np.float32(0.0)
+            if count > 0:
+                spread = beat_spread(signal, origin, beats, first, known, phase, limit, half, width, before[m], count)
             row[9] = count / N_BEATS
             if spread > 0.0:
                 row[11] = spread / (spread + scale[m])
         for k in range(4):
             row[1 + k] = min((t - beats[upcoming - 1 - k]) / 250.0, FAR) if upcoming > k else FAR
         if upcoming > 0 and t - beats[upcoming - 1] < FARTHEST:
-            count, spread = average_window(
+            count = average_window(
                 signal, origin, beats, first, known, t - beats[upcoming - 1], limit, half, width, after[m]
             )
             row[10] = count / N_BEATS

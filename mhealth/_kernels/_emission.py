@@ -25,49 +25,66 @@ def compress(windows, scale, knee):
 
 
 @njit(cache=True, nogil=True)
-def add_rows(out, values, weights):
-    """Add values @ weights to `out`, vectorised over columns, in order over rows four at a time."""
-    n_rows = weights.shape[0]
-    n_columns = weights.shape[1]
-    n_blocked = n_rows - n_rows % 4
+def add_rows(out, rows, values, count, weights):
+    """Add rows of `weights`, times values, to `out`: vectorised over columns, in order over rows, four at a time.
+
+    Parameters
+    ----------
+    out : float32 (n_columns,)
+    rows : int32 (at least count,)
+    values : float32 (at least count,)
+    count : int
+        Entries of `rows` and `values` to take.
+    weights : float32 (n_rows, n_columns)
+    """
+    n_columns = out.size
+    n_blocked = count - count % 4
     for i in range(0, n_blocked, 4):
         a, b, c, d = values[i], values[i + 1], values[i + 2], values[i + 3]
-        if a == 0.0 and b == 0.0 and c == 0.0 and d == 0.0:
-            continue
+        first, second, third, fourth = (
+            weights[rows[i]],
+            weights[rows[i + 1]],
+            weights[rows[i + 2]],
+            weights[rows[i + 3]],
+        )
         for j in range(n_columns):
-            total = out[j] + a * weights[i, j]
-            total += b * weights[i + 1, j]
-            total += c * weights[i + 2, j]
-            out[j] = total + d * weights[i + 3, j]
-    for i in range(n_blocked, n_rows):
+            total = out[j] + a * first[j]
+            total += b * second[j]
+            total += c * third[j]
+            out[j] = total + d * fourth[j]
+    for i in range(n_blocked, count):
+        a = values[i]
+        first = weights[rows[i]]
         for j in range(n_columns):
-            out[j] += values[i] * weights[i, j]
+            out[j] += a * first[j]
 
 
 @njit(cache=True, nogil=True)
-def add_codes(out, columns, values, weights):
-    """Add the rows `columns` of `weights`, times `values`, to `out`; a negative column is unused."""
+def used_codes(columns, values, rows, kept):
+    """Copy the codes whose column is not negative to `rows` and `kept`; return their number."""
+    count = 0
     for k in range(columns.size):
-        column = columns[k]
-        if column < 0:
-            continue
-        value = values[k]
-        for j in range(weights.shape[1]):
-            out[j] += value * weights[column, j]
+        if columns[k] >= 0:
+            rows[count] = columns[k]
+            kept[count] = values[k]
+            count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)
-def rectify(values):
-    """Set negative values to zero."""
+def positive_codes(values, rows, kept):
+    """Copy the positive values to `kept` and their places to `rows`; return their number."""
+    count = 0
     for j in range(values.size):
-        values[j] = max(values[j], np.float32(0.0))
+        if values[j] > 0.0:
+            rows[count] = j
+            kept[count] = values[j]
+            count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)
-def emit(
-    dense, columns, values, of_dense, of_codes, threshold, second, second_threshold, last, bias,
-    first_code, second_code, out,
-):  # fmt: skip
+def emit(dense, columns, values, of_dense, of_codes, threshold, second, second_threshold, last, bias, out):
     """Compute the outputs of each candidate.
 
     Parameters
@@ -82,29 +99,35 @@ def emit(
     second_threshold : float32 (n_second,)
     last : float32 (n_second, n_out)
     bias : float32 (n_out,)
-    first_code, second_code : float32 (n_first,), (n_second,), scratch
     out : float32 (n, n_out), out
     """
+    first_code = np.empty_like(threshold)
+    second_code = np.empty_like(second_threshold)
+    longest = max(columns.shape[1], dense.shape[1], threshold.size)
+    rows = np.empty(longest, np.int32)
+    kept = np.empty(longest, np.float32)
+    all_dense = np.arange(dense.shape[1]).astype(np.int32)
     for i in range(dense.shape[0]):
-        for j in range(first_code.size):
-            first_code[j] = threshold[j]
-        add_codes(first_code, columns[i], values[i], of_codes)
-        add_rows(first_code, dense[i], of_dense)
-        rectify(first_code)
-        for j in range(second_code.size):
-            second_code[j] = second_threshold[j]
-        add_rows(second_code, first_code, second)
-        rectify(second_code)
-        for j in range(bias.size):
-            out[i, j] = bias[j]
-        add_rows(out[i], second_code, last)
+        first_code[:] = threshold
+        count = used_codes(columns[i], values[i], rows, kept)
+        add_rows(first_code, rows, kept, count, of_codes)
+        add_rows(first_code, all_dense, dense[i], dense.shape[1], of_dense)
+        count = positive_codes(first_code, rows, kept)
+        second_code[:] = second_threshold
+        add_rows(second_code, rows, kept, count, second)
+        count = positive_codes(second_code, rows, kept)
+        out[i] = bias
+        add_rows(out[i], rows, kept, count, last)
 
 
 @njit(cache=True, nogil=True)
 def code_products(columns, values, of_codes, start, stop, out):
     """Add codes @ of_codes to rows `start` to `stop` of `out` (n, n_first)."""
+    rows = np.empty(columns.shape[1], np.int32)
+    kept = np.empty(columns.shape[1], np.float32)
     for i in range(start, stop):
-        add_codes(out[i], columns[i], values[i], of_codes)
+        count = used_codes(columns[i], values[i], rows, kept)
+        add_rows(out[i], rows, kept, count, of_codes)
 
 
 @njit(cache=True, nogil=True)

@@ -68,8 +68,5 @@ class SparseEmission:
         from mhealth._kernels._emission import emit
 
         out = np.empty((len(features.positions), len(self.bias)), dtype=np.float32)
-        emit(
-            features.dense, features.columns, features.values, *self.to_arrays().values(),
-            np.empty(len(self.threshold), np.float32), np.empty(len(self.second_threshold), np.float32), out,
-        )  # fmt: skip
+        emit(features.dense, features.columns, features.values, *self.to_arrays().values(), out)
         return out
