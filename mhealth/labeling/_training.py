@@ -28,6 +28,8 @@ _MOST_WINDOWS = 60_000
 _FEWEST_STEPS = 150
 """Steps below which the codes have not left their random start; six simulated records needed 120 for an F1 of 1."""
 
+_NOTHING = "No annotated stretch is left to train on; expected P, QRS or T marks inside annotated stretches."
+
 _log = logging.getLogger(__name__)
 
 
@@ -95,6 +97,8 @@ def learn_dictionaries(
     raw: list[RawFeatures], features: FeatureSettings, settings: TrainingSettings, rng: np.random.Generator
 ) -> tuple[Dictionary, ...]:
     """Learn one dictionary for each kind of window, without labels."""
+    if not raw:
+        raise AnnotationError(_NOTHING)
     names = (*(f"window_{k}" for k in range(len(features.windows))), "average_before", "average_after")
     reach = (
         *((window.before, window.after) for window in features.windows),
@@ -137,9 +141,7 @@ def coded(
     if left_out:
         _log.info("%d of %d sequences agree with no labelling and were left out", left_out, left_out + len(kept))
     if not kept:
-        raise AnnotationError(
-            "No annotated stretch is left to train on; expected P, QRS or T marks inside annotated stretches."
-        )
+        raise AnnotationError(_NOTHING)
     return TrainingSet(features, kept, recording)
 
 
