@@ -40,7 +40,7 @@ def log_sum(terms, count, best):
 @kernel
 def duration_bin(length, longest, n_bins):
     """Return the duration bin of a span of `length` seconds."""
-    return min(n_bins - 1, int(length / longest * n_bins))
+    return min(n_bins - 1, int(length * (n_bins / longest)))
 
 
 @kernel

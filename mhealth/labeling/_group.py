@@ -407,10 +407,11 @@ class GroupStream:
             for label in np.unique(labels):
                 of_label = labels == label
                 probability[of_label] = model.calibrated(probability[of_label], int(label), mode)
+            unusable = lead.unusable
             rows += [
                 (int(a), int(b), int(c), int(label), k, float(p))
                 for (a, b, c), label, p in zip(out, labels, probability, strict=True)
-                if a >= 0 and not any(a < stop and c > start for start, stop in lead.unusable)
+                if a >= 0 and not any(a < stop and c > start for start, stop in unusable)
             ]
         self._forget(int(spans.stop[-1]))
         return rows

@@ -40,8 +40,8 @@ class Stream:
 
 
 class EcgLabeler:
-    def __init__(self, leads="fused", lag=1.5, random_state=None):
-        self.leads, self.lag, self.random_state = leads, lag, random_state
+    def __init__(self, leads="fused", lag=1.5, noise=None, random_state=None):
+        self.leads, self.lag, self.noise, self.random_state = leads, lag, noise, random_state
         self.fitted_on = None
 
     def set_params(self, **params):
