@@ -1,0 +1,106 @@
+"""Beats, beat context, emission and waves by definition, one candidate after the other, in float64."""
+
+import math
+
+import numpy as np
+
+
+def naive_slope_energy(signal):
+    """Return |slope| over ±3 samples and its sum over ±12, as far as the signal goes; its start is held."""
+    x = np.concatenate([np.full(3, signal[0]), signal]).astype(float)
+    n = len(signal) - 3
+    slope = np.array([abs(sum(x[i + 3 + k] - x[i + 3 - k] for k in (1, 2, 3))) for i in range(n)])
+    energy = np.array([slope[max(i - 12, 0) : i + 13].sum() for i in range(n - 12)])
+    return slope, energy
+
+
+def naive_beats(slope, energy, level):
+    """Return landmarks and the samples that made them known: peaks that stay the highest for 30 samples."""
+    beats, confirmed, last, start = [], [], 0, 0
+    while True:
+        peaks = (
+            m for m in range(start, len(energy) - 30)
+            if energy[m] > max(energy[start:m], default=0.0) and energy[m] >= energy[m + 1 : m + 31].max()
+        )  # fmt: skip
+        peak = next(peaks, None)
+        if peak is None:
+            return beats, confirmed
+        now = peak + 30
+        start = now + 1
+        fallen = level * 0.7 ** max(0, math.ceil((now - last - 451) / 250))
+        if energy[peak] > 0.4 * fallen:
+            nearby = range(max(peak - 15, 0), peak + 16)
+            beats.append(max(nearby, key=lambda k: (slope[k], -abs(k - peak) if k == peak else -1000 - k)))
+            confirmed.append(now + 15)
+            level = fallen + 0.2 * (min(energy[peak], 2 * fallen) - fallen)
+            last = peak
+
+
+def naive_average(signal, beats, phase, limit, half, width):
+    """Return the average window over those beats that have one, their number and their mean absolute deviation."""
+    parts = [
+        signal[b + phase - half : b + phase + half].astype(float).reshape(-1, width).mean(axis=1)
+        for b in beats
+        if b + phase - half >= 0 and b + phase + half <= limit
+    ]
+    if not parts:
+        return np.zeros(2 * half // width), 0, 0.0
+    parts = np.array(parts) - np.mean(parts, axis=1, keepdims=True)
+    return parts.mean(axis=0), len(parts), np.abs(parts - parts.mean(axis=0)).mean()
+
+
+def naive_context(signal, t, limit, scale, beats, confirmed, half, width):
+    """Return the windows before and after, and the rhythm, of a candidate at t that may know of samples up to limit."""
+    known = [b for b, c in zip(beats, confirmed, strict=True) if c <= limit]
+    past = [b for b in known if b <= t - 12]
+    upcoming = known[len(past) :]
+    recent = [b for b in known[-8:] if t - b <= 2500]
+    rhythm = np.zeros(12)
+    before = after = np.zeros(2 * half // width)
+    rhythm[0] = 3.0
+    if upcoming:
+        rhythm[0] = min((upcoming[0] - t) / 250, 3.0)
+        before, count, spread = naive_average(signal, recent, t - upcoming[0], limit, half, width)
+        rhythm[9] = count / 8
+        rhythm[11] = spread / (spread + scale) if spread > 0 else 0.0
+    for k in range(4):
+        rhythm[1 + k] = min((t - past[-1 - k]) / 250, 3.0) if len(past) > k else 3.0
+    if past and t - past[-1] < 200:
+        after, count, _ = naive_average(signal, recent, t - past[-1], limit, half, width)
+        rhythm[10] = count / 8
+    intervals = np.minimum(np.diff(recent) / 250, 3.0)
+    if len(intervals):
+        rhythm[5] = np.sort(intervals)[len(intervals) // 2]
+        rhythm[6] = intervals[-1]
+        rhythm[7] = intervals.mean()
+        rhythm[8] = np.abs(np.diff(intervals)).sum() / max(len(intervals) - 1, 1)
+    return before, after, rhythm
+
+
+def naive_outputs(dense, columns, values, layers):
+    """Return the outputs of every candidate by plain matrix products of the unpacked codes."""
+    of_dense, of_codes, threshold, second, second_threshold, last, bias = (part.astype(float) for part in layers)
+    codes = np.zeros((len(dense), len(of_codes)))
+    for i, (row, sizes) in enumerate(zip(columns, values, strict=True)):
+        for column, size in zip(row, sizes, strict=True):
+            if column >= 0:
+                codes[i, column] += size
+    first_code = np.maximum(dense @ of_dense + codes @ of_codes + threshold, 0)
+    return np.maximum(first_code @ second + second_threshold, 0) @ last + bias
+
+
+def naive_clusters(positions, longest):
+    """Return the middle and the first candidate of each cluster of those less than `longest` after its first."""
+    clusters = []
+    for position in positions:
+        if clusters and position - clusters[-1][0] < longest:
+            clusters[-1].append(position)
+        else:
+            clusters.append([position])
+    return [c[(len(c) - 1) // 2] for c in clusters], [c[0] for c in clusters]
+
+
+def naive_wave(signal, onset, offset):
+    """Return the sample farthest from the chord between the first and the last sample of [onset, offset)."""
+    chord = np.linspace(float(signal[onset]), float(signal[offset - 1]), offset - onset)
+    return onset + int(np.argmax(np.abs(signal[onset:offset] - chord)))
