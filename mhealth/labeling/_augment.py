@@ -71,27 +71,36 @@ def _draw_shapes(case: LeadCase, rng: np.random.Generator) -> tuple[list[_Shape]
     def factor(low: float, high: float) -> float:
         return float(np.exp(rng.uniform(low, high))) if rng.random() < 0.5 else 1.0
 
+    def sign(negative: float) -> float:
+        return -1.0 if rng.random() < negative else 1.0
+
     usual = {
-        "P": _Shape(size=factor(-0.8, 0.6), duration=factor(-0.2, 0.3)),
-        "QRS": _Shape(size=factor(-0.7, 0.3), duration=factor(-0.25, 0.75)),
-        "T": _Shape(size=factor(-0.9, 0.6) * (-1.0 if rng.random() < 0.1 else 1.0), duration=factor(-0.2, 0.35)),
+        "P": _Shape(size=factor(-1.0, 0.6), duration=factor(-0.2, 0.3)),
+        "QRS": _Shape(size=factor(-0.7, 0.3), duration=factor(-0.25, 0.5)),
+        "T": _Shape(size=factor(-0.9, 0.6) * sign(0.1), duration=factor(-0.2, 0.35)),
     }
+    if (
+        rng.random() < 0.2
+    ):  # as in bundle branch block: all complexes broad, T waves of either sign, P waves as they were
+        usual["QRS"].duration = rng.uniform(1.3, 2.2)
+        usual["T"] = _Shape(size=rng.uniform(0.7, 2.0) * sign(0.5), duration=rng.uniform(1.0, 1.4))
     rhythm = rng.random()
-    fibrillating = rhythm < 0.15
-    irregular = rhythm < 0.25
-    ectopic_share = 0.2 if rng.random() < 0.3 else 0.0
+    fibrillating = rhythm < 0.1
+    irregular = rhythm < 0.22
+    ectopic_share = 0.2 if rng.random() < 0.25 else 0.0
     shapes = [replace(usual[label]) if label in usual else _Shape() for label in case.labels]
     for k, label in enumerate(case.labels):
         if label == "P" and fibrillating:
             shapes[k].size = 0.0
         if label == "QRS" and rng.random() < ectopic_share:
-            # The P wave before goes, the complex is broad and of either sign, the T wave opposite to it.
-            sign = -1.0 if rng.random() < 0.5 else 1.0
-            shapes[k] = _Shape(size=sign * rng.uniform(0.8, 1.8), duration=rng.uniform(1.4, 2.3))
-            if k > 0 and case.labels[k - 1] == "P":
+            # Broad, of either sign, T wave opposite to it. Only every second one loses its P wave: else the model
+            # would take every broad complex for one without.
+            side = sign(0.5)
+            shapes[k] = _Shape(size=side * rng.uniform(0.8, 1.8), duration=rng.uniform(1.4, 2.3))
+            if k > 0 and case.labels[k - 1] == "P" and rng.random() < 0.5:
                 shapes[k - 1].size = 0.0
             if k + 1 < len(shapes) and case.labels[k + 1] == "T":
-                shapes[k + 1] = _Shape(size=-sign * rng.uniform(0.7, 2.0), duration=rng.uniform(1.0, 1.4))
+                shapes[k + 1] = _Shape(size=-side * rng.uniform(0.7, 2.0), duration=rng.uniform(1.0, 1.4))
     return shapes, irregular, fibrillating
 
 

@@ -47,9 +47,6 @@ class TrainingSettings:
         Passes over the examples, counting a pass over all augmented copies as one.
     n_augmented : int
         Augmented copies of every lead beside the original.
-    rare_share : int
-        How often a sequence without a single P wave is drawn for one with: such rhythms are rare, and a P wave that is
-        not there is the most frequent error.
     batch_size : int
         Sequences a step.
     learning_rate, weight_decay, dropout : float
@@ -68,7 +65,6 @@ class TrainingSettings:
     n_second: int = 64
     n_epochs: int = 4
     n_augmented: int = 3
-    rare_share: int = 3
     batch_size: int = 24
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
@@ -294,13 +290,11 @@ def train_emission(
         Of `SpanStructure`.
     """
     trainer = _Trainer(data, n_columns, grammar, settings, rng)
-    rare = [k for k in sequences if not (data.targets[k].allowed == grammar.mask("P")).any()]
-    pool = np.concatenate([sequences, *[np.array(rare, np.int64)] * (settings.rare_share - 1)])
-    n_steps = max(_FEWEST_STEPS, settings.n_epochs * len(pool) // settings.batch_size)
+    n_steps = max(_FEWEST_STEPS, settings.n_epochs * len(sequences) // settings.batch_size)
     order = np.empty(0, np.int64)
     for k in range(n_steps):
         if len(order) < settings.batch_size:
-            order = np.concatenate([order, rng.permutation(pool)])
+            order = np.concatenate([order, rng.permutation(sequences)])
         batch, order = np.sort(order[: settings.batch_size]), order[settings.batch_size :]
         loss, gradient = trainer.loss_and_gradient(batch)
         trainer.step(gradient, (k + 1) / n_steps)
