@@ -140,6 +140,7 @@ class _Hearing:
         self.since = [-1] * n_leads  # start of a lead's present stretch, −1 while its samples are missing
         self.spans: list[list[tuple[int, float]]] = [[] for _ in range(n_leads)]  # in which it is heard
         self.eras: list[tuple[int, int]] = []  # where an era ended, and the next one started
+        self.starts: list[int] = []  # of eras that candidates to come may lie before
         self._ended = 0
 
     def is_heard(self, lead: int) -> bool:
@@ -170,6 +171,7 @@ class _Hearing:
             self._ended = start
         if present and not goes_on:
             self.eras.append((self._ended, start))
+            self.starts.append(start)
         for lead in present:
             first = max(start, self.since[lead] + WARM_UP) if goes_on else start
             if not self.is_heard(lead) and first < stop:
@@ -189,6 +191,7 @@ class _Hearing:
     def forget(self, before: int) -> None:
         """Drop what concerns positions before this one only."""
         self.spans = [[span for span in spans if span[1] > before] for spans in self.spans]
+        self.starts = [start for start in self.starts if start > before]
 
 
 class GroupStream:
@@ -271,11 +274,17 @@ class GroupStream:
         decided = min(hearing.decided(k, proposal) for k, proposal in enumerate(proposals))
         heard = [proposal.positions[hearing.at(k, proposal.positions)] for k, proposal in enumerate(proposals)]
         union = np.sort(np.concatenate([self._proposed, *heard]))
-        middles, firsts = np.empty((2, len(union)), np.int64)
-        count = shared_positions(union, CLUSTER, middles, firsts)
-        complete = int(np.searchsorted(firsts[:count], decided - CLUSTER, side="right"))
-        settled = int(firsts[complete]) if complete < count else decided
-        settled = min(settled, decided)
+        middles, firsts, closed = np.empty((3, len(union)), np.int64)
+        count = 0
+        # No cluster reaches from one era into the next.
+        for part, end in zip(
+            np.split(union, np.searchsorted(union, hearing.starts)), [*hearing.starts, np.inf], strict=True
+        ):
+            stop = count + shared_positions(part, CLUSTER, middles[count:], firsts[count:])
+            closed[count:stop] = np.minimum(firsts[count:stop] + CLUSTER, end)
+            count = stop
+        complete = int(np.searchsorted(closed[:count], decided, side="right"))
+        settled = min(int(firsts[complete]), decided) if complete < count else decided
         self._proposed = union[union >= settled] if complete < count else union[:0]
         return middles[:complete], settled
 

@@ -90,8 +90,8 @@ def test_waves_stay_where_they_are_at_another_rate(labeler, fs):
             same = other[(other[:, 0] == row[0]) & (other[:, 1] == row[1])]
             errors.append(np.abs(same[:, 2:] - row[2:]).max(axis=1).min() if len(same) else np.inf)
     assert abs(n_other - n_waves) <= 0.02 * n_waves
-    assert np.mean(np.array(errors) <= tolerance) > 0.93
-    assert np.mean(np.array(errors) <= 2 * tolerance) > 0.97
+    assert np.mean(np.array(errors) <= tolerance) > 0.97
+    assert np.mean(np.array(errors) <= 2 * tolerance) > 0.99
 
 
 def test_all_leads_get_the_same_waves(labeler):
@@ -202,9 +202,9 @@ def test_the_outermost_rates_work(labeler, fs):
 
 
 def test_an_empty_recording_is_refused(labeler):
-    with pytest.raises(InvalidSignalError, match="0 (samples|channels)"):
+    with pytest.raises(InvalidSignalError, match=r"0 (samples|channels)"):
         labeler.label(record(np.empty((0, 2)), 250.0))
-    with pytest.raises(InvalidSignalError, match="0 (samples|channels)"):
+    with pytest.raises(InvalidSignalError, match=r"0 (samples|channels)"):
         labeler.label(Recording(signals=np.empty((100, 0)), fs=250.0, channels=()))
 
 
