@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import Annotation, Recording, Spans
+from mhealth.core import ECG_WAVES, Annotation, Recording, Spans
 from mhealth.labeling._group import ECG_CLASSES, GroupStream
 from mhealth.labeling._model import EcgModel
 
@@ -28,10 +28,11 @@ def calibrate(
     *,
     lag: float | None,
     progress: Callable[[int, int], None],
-) -> dict[str, NDArray[np.float64]]:
-    """Fit the monotone map of each label on recordings that the model has not seen.
+) -> NDArray[np.float64]:
+    """Fit the monotone map of each label on recordings that the model has not seen, shape (n_labels, 2, n_knots).
 
-    Isotonic regression [1]_ of whether an expert marked the wave within 150 ms, read off at a few marginals.
+    Isotonic regression [1]_ of whether an expert marked the wave within 150 ms, read off at a few marginals. Each lead
+    is labelled alone: leads together decide by the mean of their potentials, which is as sharp as one lead's.
 
     References
     ----------
@@ -40,34 +41,30 @@ def calibrate(
     """
     from mhealth.metrics import WaveOutcomes, wave_outcomes
 
-    plain = replace(model, calibration={"alone": IDENTITY, "fused": IDENTITY})
-    outcomes: dict[tuple[str, int], list[WaveOutcomes]] = {}
+    plain = replace(model, calibration=IDENTITY)
+    outcomes: list[list[WaveOutcomes]] = [[] for _ in ECG_WAVES]
     for done, (recording, annotation) in enumerate(cases):
         marked = sorted({int(channel) for channel in annotation.annotated[:, 0]})
-        modes = [("alone", [[k] for k in marked])] + ([("fused", [marked])] if len(marked) > 1 else [])
-        for mode, groups in modes:
-            spans = _label(plain, recording, groups, lag)
-            for label in range(3):
-                found = wave_outcomes(annotation, spans, ECG_CLASSES[label], channels=marked)
-                outcomes.setdefault((mode, label), []).append(found)
+        spans = _label_alone(plain, recording, marked, lag)
+        for label, name in enumerate(ECG_WAVES):
+            outcomes[label].append(wave_outcomes(annotation, spans, name, channels=marked))
         progress(done + 1, len(cases))
-    maps = {"alone": IDENTITY.copy(), "fused": IDENTITY.copy()}
-    for (mode, label), parts in outcomes.items():
+    maps = IDENTITY.copy()
+    for label, parts in enumerate(outcomes):
         joined = WaveOutcomes.concat(parts)
         if len(joined.probability) >= _FEWEST:
-            maps[mode][label] = _monotone_map(joined.probability, joined.correct)
-    if not any(mode == "fused" for mode, _ in outcomes):
-        maps["fused"] = maps["alone"]
+            maps[label] = _monotone_map(joined.probability, joined.correct)
     return maps
 
 
-def _label(model: EcgModel, recording: Recording, groups: list[list[int]], lag: float | None) -> Spans:
-    """Label some channels of a recording, group by group."""
+def _label_alone(model: EcgModel, recording: Recording, channels: list[int], lag: float | None) -> Spans:
+    """Label some channels of a recording, each on its own."""
     rows = []
-    for members in groups:
-        stream = GroupStream(model, fs=recording.fs, n_leads=len(members), lag=lag)
-        for row in stream.push(recording.signals[:, members]) + stream.push(recording.signals[:0, members], last=True):
-            rows.append((*row[:4], members[row[4]], row[5]))
+    for channel in channels:
+        stream = GroupStream(model, fs=recording.fs, n_leads=1, lag=lag)
+        signal = recording.signals[:, [channel]]
+        for row in stream.push(signal) + stream.push(signal[:0], last=True):
+            rows.append((*row[:4], channel, row[5]))
     return Spans.from_rows(rows, fs=recording.fs, channels=recording.channels, classes=ECG_CLASSES)
 
 

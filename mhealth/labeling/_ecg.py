@@ -126,7 +126,7 @@ class EcgLabeler(BaseEstimator):
         rng = np.random.default_rng(self.random_state)
         dictionaries, data = self._examples(recordings, annotations, settings, front_end, rng, report)
 
-        def train(sequences: NDArray[np.int64], calibration: dict[str, NDArray[np.float64]], stage: str) -> EcgModel:
+        def train(sequences: NDArray[np.int64], calibration: NDArray[np.float64], stage: str) -> EcgModel:
             emission, weights = train_emission(
                 data, sequences, 2 * sum(d.n_atoms for d in dictionaries), EcgModel.grammar, settings,
                 rng=np.random.default_rng(self.random_state), progress=lambda done, steps: report(stage, done, steps),
@@ -140,7 +140,7 @@ class EcgLabeler(BaseEstimator):
                 front_end=front_end,
             )
 
-        calibration = {"alone": IDENTITY, "fused": IDENTITY}
+        calibration = IDENTITY
         held_out = self._held_out(subjects)
         if held_out.any() and not held_out[data.recording].all():
             first = train(np.flatnonzero(~held_out[data.recording]), calibration, "codes and CRF of four fifths")

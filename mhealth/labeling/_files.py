@@ -177,7 +177,7 @@ def _to_arrays(model: EcgModel) -> dict[str, NDArray]:
         "kind": _KIND,
         "format": FORMAT,
         "n_nonzero": model.n_nonzero,
-        "fusion_exponent": model.fusion_exponent,
+        "calibration": model.calibration,
         "grammar.states": grammar.states,
         "grammar.transitions": grammar.transitions,
         "grammar.reported": grammar.reported,
@@ -191,7 +191,6 @@ def _to_arrays(model: EcgModel) -> dict[str, NDArray]:
     }
     arrays |= {f"emission.{name}": array for name, array in model.emission.to_arrays().items()}
     arrays |= {f"weights.{name}": array for name, array in model.weights._asdict().items()}
-    arrays |= {f"calibration.{name}": array for name, array in model.calibration.items()}
     for k, dictionary in enumerate(model.dictionaries):
         arrays |= {f"dictionary{k}.{name}": array for name, array in dictionary.to_arrays().items()}
     return {name: np.asarray(array) for name, array in arrays.items()}
@@ -220,8 +219,7 @@ def _from_arrays(arrays: dict[str, NDArray]) -> EcgModel:
         weights=SpanWeights(**{**weights, "transition": np.nan_to_num(weights["transition"], neginf=0.0)}),
         dictionaries=tuple(Dictionary.from_arrays(of(f"dictionary{k}")) for k in range(len(windows) + 2)),
         n_nonzero=int(arrays["n_nonzero"]),
-        calibration=of("calibration"),
-        fusion_exponent=float(arrays["fusion_exponent"]),
+        calibration=arrays["calibration"],
         grammar=Grammar(
             states=tuple(str(s) for s in grammar["states"]),
             transitions=tuple((str(a), str(b)) for a, b in grammar["transitions"]),

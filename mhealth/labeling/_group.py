@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +35,19 @@ CLUSTER = 6
 LONGEST_SHIFT = FARTHEST_EDGE
 """Seconds by which a lead's edge may differ from the joint one (ARCHITECTURE, section 6)."""
 
+REACH = 15
+"""Samples at 250 Hz by which a lead's edge may lie off the joint one: 60 ms (ARCHITECTURE, section 6)."""
+
+FARTHEST = 65
+"""Samples at 250 Hz from a lead's last candidate within which it has a say; neighbours are at most 60 apart."""
+
 _KEPT = 1.0
 """Seconds of signal kept before the oldest span that is not reported."""
 
 
 def _slack(front_end: FrontEnd) -> float:
     """Return the seconds by which the node that shows a wave to be over may follow the moment at which it is."""
-    return front_end.segmenter.longest_gap + CLUSTER / RATE + LONGEST_SHIFT
+    return front_end.segmenter.longest_gap + REACH / RATE + LONGEST_SHIFT
 
 
 class _Decoder(Protocol):
@@ -106,14 +112,52 @@ class _Lead:
         self.bad: list[tuple[int, int]] = []  # unusable stretches that waves still to come may touch
         self.last_offset = 0
 
-    def take(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the outputs at these positions and whether the lead has any there; zeros where it has not."""
-        at = np.searchsorted(self.positions, positions)
-        present = np.zeros(len(positions), bool)
-        inside = at < len(self.positions)
-        present[inside] = self.positions[at[inside]] == positions[inside]
-        outputs = np.zeros((len(positions), self.outputs.shape[1]), np.float32)
-        outputs[present] = self.outputs[at[present]]
+    def take(self, nodes: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return what the lead says at nodes, and at which it says anything; zeros where it does not.
+
+        What a lead says is always said of one of its own candidates, as it was trained. A node gathers the inside
+        scores of those in its cluster, the middle score of the nearest, and for each edge the best score within REACH:
+        edges of one wave differ that much between leads.
+
+        Parameters
+        ----------
+        nodes : ndarray of int64, shape (3, n)
+            First sample of each cluster, its node, and the sample before which it ends.
+        """
+        first, middle, stop = nodes
+        begin, end = np.searchsorted(self.positions, first), np.searchsorted(self.positions, stop)
+        nearest = np.where(end > begin, begin, begin - 1)
+        last = np.maximum(end - 1, 0)
+        if len(self.positions):
+            later = (end - begin > 1) & (
+                np.abs(self.positions[last] - middle) < np.abs(self.positions[np.maximum(nearest, 0)] - middle)
+            )
+            nearest = np.where(later, last, nearest)
+        present = nearest >= 0
+        present[present] = middle[present] - self.positions[nearest[present]] <= FARTHEST
+        outputs = np.zeros((len(middle), self.outputs.shape[1]), np.float32)
+        outputs[present] = self.outputs[nearest[present]]
+        n_states = outputs.shape[1] // 6
+        inside = np.zeros((len(middle), n_states), np.float32)
+        for k in range(int((end - begin).max(initial=0))):
+            more = begin + k < end
+            inside[more] += self.outputs[begin[more] + k, :n_states]
+        outputs[:, :n_states] = inside
+        edges = slice(n_states, 3 * n_states)
+        low, high = np.searchsorted(self.positions, middle - REACH), np.searchsorted(self.positions, middle + REACH + 1)
+        source = np.repeat(np.maximum(nearest, 0)[:, None], 2 * n_states, axis=1)
+        for k in range(int((high - low).max(initial=0))):
+            rows = np.flatnonzero(present & (low + k < high))
+            score = self.outputs[low[rows] + k, edges]
+            better = score > outputs[rows, edges]
+            outputs[rows, edges] = np.where(better, score, outputs[rows, edges])
+            source[rows] = np.where(better, (low[rows] + k)[:, None], source[rows])
+        # Edges come as onsets of all states, then offsets; shifts as onset and offset of each state.
+        source = source.reshape(-1, 2, n_states).transpose(0, 2, 1).reshape(-1, 2 * n_states)[present]
+        shift = np.take_along_axis(self.outputs[:, 4 * n_states :], source, axis=0)
+        outputs[present, 4 * n_states :] = shift + (self.positions[source] - middle[present, None]) / np.float32(
+            RATE * SHIFT_UNIT
+        )
         return outputs, present
 
     def extend(self, outputs: NDArray[np.float32], present: NDArray[np.bool_]) -> None:
@@ -232,7 +276,7 @@ class GroupStream:
         self._position = 0  # input samples taken
         self._judged = 0  # input samples that were found usable or not, and nodes before them decoded
         self._proposed = np.empty(0, np.int64)  # candidates that wait for their cluster to be complete
-        self._waiting = np.empty(0, np.int64)  # nodes that wait for features or quality
+        self._waiting = np.empty((3, 0), np.int64)  # clusters and their nodes that wait for features or quality
         self._times = np.empty(0)  # nodes handed to the decoder that spans still to come may start at
         self._first_node = 0
         self._opened = np.inf  # input sample at which the open stretch started
@@ -246,16 +290,17 @@ class GroupStream:
             lead.raw = np.concatenate([lead.raw, samples])
             proposals.append(lead.stream.propose(samples, last=last))
         nodes, settled = self._share(proposals)
-        self._waiting = np.concatenate([self._waiting, nodes])
+        self._waiting = np.concatenate([self._waiting, nodes], axis=1)
         model = self._model
         for k, lead in enumerate(self._leads):
-            raw = lead.stream.describe(nodes[self._hearing.at(k, nodes)], settled)
+            own = proposals[k].positions[self._hearing.at(k, proposals[k].positions)]
+            raw = lead.stream.describe(own, self._hearing.decided(k, proposals[k]))
             if len(raw.positions):
                 outputs = model.emission.outputs(code(raw, model.dictionaries, model.n_nonzero))
                 lead.positions = np.concatenate([lead.positions, raw.positions])
                 lead.outputs = np.concatenate([lead.outputs, outputs])
         self._hearing.forget(settled)
-        rows = self._advance(last=last)
+        rows = self._advance(settled, last=last)
         if last and self._opened < np.inf:
             rows += self._close(self._position)
         return rows
@@ -268,7 +313,8 @@ class GroupStream:
         hearing = self._hearing
         hearing.push(np.stack([proposal.missing for proposal in proposals], axis=1))
         if len(proposals) == 1:
-            return proposals[0].positions, proposals[0].decided
+            positions = proposals[0].positions
+            return np.stack([positions, positions, positions + 1]), proposals[0].decided
         from mhealth._kernels._waves import shared_positions
 
         decided = min(hearing.decided(k, proposal) for k, proposal in enumerate(proposals))
@@ -286,12 +332,15 @@ class GroupStream:
         complete = int(np.searchsorted(closed[:count], decided, side="right"))
         settled = min(int(firsts[complete]), decided) if complete < count else decided
         self._proposed = union[union >= settled] if complete < count else union[:0]
-        return middles[:complete], settled
+        return np.stack([firsts[:complete], middles[:complete], closed[:complete]]), settled
 
-    def _advance(self, *, last: bool) -> list[Row]:
+    def _advance(self, settled: int, *, last: bool) -> list[Row]:
         """Decode the nodes of which everything is known, stretch by stretch."""
         judged = min(lead.stream.codes_start + len(lead.stream.codes) for lead in self._leads)
-        limit = judged if last else min(judged, int(min(lead.stream.described for lead in self._leads) * self._ratio))
+        known = min(settled, *(lead.stream.described for lead in self._leads))
+        if len(self._leads) > 1:
+            known -= REACH + 1
+        limit = judged if last else min(judged, int(known * self._ratio))
         if limit <= self._judged:
             return []
         usable = np.stack([lead.stream.codes[: limit - self._judged] == 0 for lead in self._leads])
@@ -315,10 +364,10 @@ class GroupStream:
         self._judged = limit
         if self._opened == np.inf:
             self._drop_samples(limit)
-        done = int(np.searchsorted(self._waiting * self._ratio, limit))
-        self._waiting = self._waiting[done:]
+        done = int(np.searchsorted(self._waiting[1] * self._ratio, limit))
+        self._waiting = self._waiting[:, done:]
         for lead in self._leads:
-            done = int(np.searchsorted(lead.positions * self._ratio, limit))
+            done = int(np.searchsorted(lead.positions * self._ratio, limit - (FARTHEST + REACH) * self._ratio))
             lead.positions, lead.outputs = lead.positions[done:], lead.outputs[done:]
         return rows
 
@@ -348,18 +397,18 @@ class GroupStream:
 
     def _decode(self, start: int, stop: int, usable: NDArray[np.bool_]) -> list[Row]:
         """Hand the nodes between two input samples, in which a lead is usable, to the decoder."""
-        first, last = np.searchsorted(self._waiting * self._ratio, [start, stop])
-        nodes = self._waiting[first:last]
-        times = np.asarray(nodes * self._ratio / self._fs, dtype=np.float64)
+        first, last = np.searchsorted(self._waiting[1] * self._ratio, [start, stop])
+        nodes = self._waiting[:, first:last]
+        times = np.asarray(nodes[1] * self._ratio / self._fs, dtype=np.float64)
         rows: list[Row] = []
         if self._opened == np.inf:
             self._opened = start
             begin = start / self._fs
-            nodes, times = nodes[times > begin], times[times > begin]
+            nodes, times = nodes[:, times > begin], times[times > begin]
             for lead in self._leads:
                 lead.extend(np.zeros((1, lead.outputs.shape[1]), np.float32), np.zeros(1, bool))
             rows = self._append(np.array([begin]))
-        samples = np.minimum((nodes * self._ratio).astype(np.int64), stop - 1) - self._judged
+        samples = np.minimum((nodes[1] * self._ratio).astype(np.int64), stop - 1) - self._judged
         for k, lead in enumerate(self._leads):
             outputs, present = lead.take(nodes)
             present &= usable[k][samples]
@@ -368,7 +417,11 @@ class GroupStream:
         return rows + self._append(times)
 
     def _append(self, times: NDArray[np.float64]) -> list[Row]:
-        """Hand the newest nodes to the decoder, the leads' potentials added up."""
+        """Hand the newest nodes to the decoder.
+
+        Several leads decide by the mean of their potentials (a logarithmic opinion pool): they see the same heart, so
+        their sum would count the same evidence several times.
+        """
         n_new, n_states = len(times), self._model.grammar.n_states
         if not n_new:
             return []
@@ -378,7 +431,7 @@ class GroupStream:
             total += lead.node_outputs[-n_new:, : 4 * n_states]
             count += lead.present[-n_new:]
         if len(self._leads) > 1:
-            total *= np.maximum(count, 1)[:, None] ** np.float32(-self._model.fusion_exponent)
+            total /= np.maximum(count, 1)[:, None]
         self._times = np.concatenate([self._times, times])
         parts = (total[:, k * n_states : (k + 1) * n_states] for k in range(4))
         return self._report(self._decoder.push(times, Potentials(*parts)))
@@ -405,7 +458,6 @@ class GroupStream:
         waves, starts, stops = waves[whole], starts[whole], stops[whole]
         states = spans.state[waves]
         labels = model.label_of_state[states]
-        mode: Literal["alone", "fused"] = "fused" if len(self._leads) > 1 else "alone"
         for k, lead in enumerate(self._leads):
             out, probability = np.empty((len(waves), 3), np.int64), np.empty(len(waves))
             lead.last_offset = locate_waves(
@@ -415,7 +467,7 @@ class GroupStream:
             )  # fmt: skip
             for label in np.unique(labels):
                 of_label = labels == label
-                probability[of_label] = model.calibrated(probability[of_label], int(label), mode)
+                probability[of_label] = model.calibrated(probability[of_label], int(label))
             unusable = lead.unusable
             rows += [
                 (int(a), int(b), int(c), int(label), k, float(p))

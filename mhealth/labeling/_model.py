@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +30,8 @@ class EcgModel:
         One for each window of the settings, then those of the average beat before and after.
     n_nonzero : int
         Atoms a window may take.
-    calibration : dict
-        ``"alone"`` and ``"fused"`` to an array (n_labels, 2, n_points): marginals and the probability each maps to.
-    fusion_exponent : float
-        Potentials of n leads are added and divided by n to this power: leads are not independent witnesses.
+    calibration : ndarray of float64, shape (n_labels, 2, n_knots)
+        Marginals of each label, and the probability that each maps to.
     grammar : Grammar
     front_end : FrontEnd
     """
@@ -43,8 +40,7 @@ class EcgModel:
     weights: SpanWeights
     dictionaries: tuple[Dictionary, ...]
     n_nonzero: int
-    calibration: dict[str, NDArray[np.float64]]
-    fusion_exponent: float = 0.5
+    calibration: NDArray[np.float64]
     grammar: Grammar = ECG_GRAMMAR
     front_end: FrontEnd = field(default_factory=FrontEnd)
 
@@ -55,11 +51,9 @@ class EcgModel:
         order = [label for _, label in self.grammar.reported]
         return np.array([order.index(reported[s]) if s in reported else -1 for s in self.grammar.states])
 
-    def calibrated(
-        self, marginal: NDArray[np.float64], label: int, mode: Literal["alone", "fused"]
-    ) -> NDArray[np.float64]:
+    def calibrated(self, marginal: NDArray[np.float64], label: int) -> NDArray[np.float64]:
         """Return the probability that an expert marks a wave where the CRF gives this marginal."""
-        knots, values = self.calibration[mode][label]
+        knots, values = self.calibration[label]
         return np.interp(marginal, knots, values)
 
     def check(self) -> None:
@@ -97,13 +91,12 @@ class EcgModel:
             raise ValueError(f"windows reach {reach} s, or knee={features.knee} is no positive number")
         if not (0 < features.average_width <= features.average_half <= LOOKAHEAD):
             raise ValueError(f"the average beat has ±{features.average_half} samples by {features.average_width}")
-        for mode in ("alone", "fused"):
-            maps = self.calibration[mode]
-            fits = maps.ndim == 3 and maps.shape[:2] == (3, 2) and maps.shape[2] > 1
-            if not (fits and (np.diff(maps) >= 0).all() and maps.min() >= 0 and maps.max() <= 1):
-                raise ValueError(f"calibration.{mode} holds no monotone maps of [0, 1], one a label")
+        maps = self.calibration
+        fits = maps.ndim == 3 and maps.shape[:2] == (3, 2) and maps.shape[2] > 1
+        if not (fits and (np.diff(maps) >= 0).all() and maps.min() >= 0 and maps.max() <= 1):
+            raise ValueError("calibration holds no monotone maps of [0, 1], one a label")
         if tuple(label for _, label in self.grammar.reported) != ECG_CLASSES[:3]:
             raise ValueError(f"the grammar reports {self.grammar.reported}, not {ECG_CLASSES[:3]} in this order")
-        if self.n_nonzero < 1 or not 0 <= self.fusion_exponent <= 1:
-            raise ValueError(f"n_nonzero={self.n_nonzero} or fusion_exponent={self.fusion_exponent} is out of range")
+        if self.n_nonzero < 1:
+            raise ValueError(f"n_nonzero={self.n_nonzero} is out of range")
         self.weights.checked(self.grammar)

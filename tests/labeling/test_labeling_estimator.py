@@ -138,12 +138,12 @@ def test_a_fitted_labeler_can_be_pickled(small):
 
 def test_subjects_held_out_calibrate_the_probabilities(small):
     """With five subjects one is held out; its waves tell how far marginals can be trusted."""
-    np.testing.assert_array_equal(small.model_.calibration["alone"], IDENTITY)
+    np.testing.assert_array_equal(small.model_.calibration, IDENTITY)
     recordings, annotations = zip(*(ecg(seed, duration=40.0, leads=LIMB) for seed in range(5)), strict=True)
     seen = []
     labeler = EcgLabeler(training=SMALL)
     labeler.fit(recordings, annotations, progress=lambda *step: seen.append(step))
-    maps = labeler.model_.calibration["alone"]
+    maps = labeler.model_.calibration
     assert maps.shape == IDENTITY.shape
     assert (np.diff(maps) >= 0).all()
     qrs = ECG_CLASSES.index("QRS")
