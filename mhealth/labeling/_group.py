@@ -100,8 +100,9 @@ class WholeStretchDecoder:
 class _Lead:
     """One lead of a group: its stream, and what it has said of nodes that are not yet reported."""
 
-    def __init__(self, stream: LeadStream, n_outputs: int) -> None:
+    def __init__(self, stream: LeadStream, n_outputs: int, reach: int) -> None:
         self.stream = stream
+        self.reach = reach  # samples from a node within which the lead may have its edges: none if it is alone
         self.positions = np.empty(0, np.int64)  # candidates that wait for the other leads, or for their quality
         self.outputs = np.empty((0, n_outputs), np.float32)
         self.node_outputs = np.empty((0, n_outputs), np.float32)  # of the group's nodes
@@ -116,8 +117,8 @@ class _Lead:
         """Return what the lead says at nodes, and at which it says anything; zeros where it does not.
 
         What a lead says is always said of one of its own candidates, as it was trained. A node gathers the inside
-        scores of those in its cluster, the middle score of the nearest, and for each edge the best score within REACH:
-        edges of one wave differ that much between leads.
+        scores of those in its cluster; the middle score and the shifts of the nearest one within `reach`, else of the
+        one before; and for each edge the best score within `reach`: edges of one wave differ that much between leads.
 
         Parameters
         ----------
@@ -125,39 +126,29 @@ class _Lead:
             First sample of each cluster, its node, and the sample before which it ends.
         """
         first, middle, stop = nodes
-        begin, end = np.searchsorted(self.positions, first), np.searchsorted(self.positions, stop)
-        nearest = np.where(end > begin, begin, begin - 1)
-        last = np.maximum(end - 1, 0)
-        if len(self.positions):
-            later = (end - begin > 1) & (
-                np.abs(self.positions[last] - middle) < np.abs(self.positions[np.maximum(nearest, 0)] - middle)
-            )
-            nearest = np.where(later, last, nearest)
-        present = nearest >= 0
-        present[present] = middle[present] - self.positions[nearest[present]] <= FARTHEST
+        positions, n_states = self.positions, self.outputs.shape[1] // 6
         outputs = np.zeros((len(middle), self.outputs.shape[1]), np.float32)
-        outputs[present] = self.outputs[nearest[present]]
-        n_states = outputs.shape[1] // 6
-        inside = np.zeros((len(middle), n_states), np.float32)
+        if not len(positions):
+            return outputs, np.zeros(len(middle), bool)
+        low, high = np.searchsorted(positions, middle - self.reach), np.searchsorted(positions, middle + self.reach + 1)
+        after = np.searchsorted(positions, middle)
+        before = np.maximum(after - 1, 0)
+        is_nearer = positions[np.minimum(after, len(positions) - 1)] - middle < middle - positions[before]
+        source = np.where((after < high) & (is_nearer | (after == low)), after, after - 1)
+        present = (source >= 0) & (middle - positions[np.maximum(source, 0)] <= FARTHEST)
+        outputs[present] = self.outputs[source[present]]
+        outputs[present, 4 * n_states :] += (
+            (positions[source] - middle)[present, None] / np.float32(RATE * SHIFT_UNIT)
+        ).astype(np.float32)
+        outputs[:, :n_states] = 0.0
+        begin, end = np.searchsorted(positions, first), np.searchsorted(positions, stop)
         for k in range(int((end - begin).max(initial=0))):
-            more = begin + k < end
-            inside[more] += self.outputs[begin[more] + k, :n_states]
-        outputs[:, :n_states] = inside
+            rows = np.flatnonzero(begin + k < end)
+            outputs[rows, :n_states] += self.outputs[begin[rows] + k, :n_states]
         edges = slice(n_states, 3 * n_states)
-        low, high = np.searchsorted(self.positions, middle - REACH), np.searchsorted(self.positions, middle + REACH + 1)
-        source = np.repeat(np.maximum(nearest, 0)[:, None], 2 * n_states, axis=1)
         for k in range(int((high - low).max(initial=0))):
             rows = np.flatnonzero(present & (low + k < high))
-            score = self.outputs[low[rows] + k, edges]
-            better = score > outputs[rows, edges]
-            outputs[rows, edges] = np.where(better, score, outputs[rows, edges])
-            source[rows] = np.where(better, (low[rows] + k)[:, None], source[rows])
-        # Edges come as onsets of all states, then offsets; shifts as onset and offset of each state.
-        source = source.reshape(-1, 2, n_states).transpose(0, 2, 1).reshape(-1, 2 * n_states)[present]
-        shift = np.take_along_axis(self.outputs[:, 4 * n_states :], source, axis=0)
-        outputs[present, 4 * n_states :] = shift + (self.positions[source] - middle[present, None]) / np.float32(
-            RATE * SHIFT_UNIT
-        )
+            outputs[rows, edges] = np.maximum(outputs[rows, edges], self.outputs[low[rows] + k, edges])
         return outputs, present
 
     def extend(self, outputs: NDArray[np.float32], present: NDArray[np.bool_]) -> None:
@@ -261,6 +252,7 @@ class GroupStream:
             _Lead(
                 LeadStream(fs=fs, front_end=model.front_end),
                 model.emission.n_outputs,
+                REACH if n_leads > 1 else 0,
             )
             for _ in range(n_leads)
         ]
