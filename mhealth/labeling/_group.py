@@ -113,7 +113,7 @@ class _Lead:
         self.bad: list[tuple[int, int]] = []  # unusable stretches that waves still to come may touch
         self.last_offset = 0
 
-    def take(self, nodes: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def take(self, nodes: NDArray[np.int64], era: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return what the lead says at nodes, and at which it says anything; zeros where it does not.
 
         What a lead says is always said of one of its own candidates, as it was trained. A node gathers the inside
@@ -124,9 +124,12 @@ class _Lead:
         ----------
         nodes : ndarray of int64, shape (3, n)
             First sample of each cluster, its node, and the sample before which it ends.
+        era : tuple of float
+            Samples between which candidates count.
         """
         first, middle, stop = nodes
-        positions, n_states = self.positions, self.outputs.shape[1] // 6
+        heard = slice(*np.searchsorted(self.positions, era))
+        positions, own, n_states = self.positions[heard], self.outputs[heard], self.outputs.shape[1] // 6
         outputs = np.zeros((len(middle), self.outputs.shape[1]), np.float32)
         if not len(positions):
             return outputs, np.zeros(len(middle), bool)
@@ -136,7 +139,7 @@ class _Lead:
         is_nearer = positions[np.minimum(after, len(positions) - 1)] - middle < middle - positions[before]
         source = np.where((after < high) & (is_nearer | (after == low)), after, after - 1)
         present = (source >= 0) & (middle - positions[np.maximum(source, 0)] <= FARTHEST)
-        outputs[present] = self.outputs[source[present]]
+        outputs[present] = own[source[present]]
         outputs[present, 4 * n_states :] += (
             (positions[source] - middle)[present, None] / np.float32(RATE * SHIFT_UNIT)
         ).astype(np.float32)
@@ -144,11 +147,11 @@ class _Lead:
         begin, end = np.searchsorted(positions, first), np.searchsorted(positions, stop)
         for k in range(int((end - begin).max(initial=0))):
             rows = np.flatnonzero(begin + k < end)
-            outputs[rows, :n_states] += self.outputs[begin[rows] + k, :n_states]
+            outputs[rows, :n_states] += own[begin[rows] + k, :n_states]
         edges = slice(n_states, 3 * n_states)
         for k in range(int((high - low).max(initial=0))):
             rows = np.flatnonzero(present & (low + k < high))
-            outputs[rows, edges] = np.maximum(outputs[rows, edges], self.outputs[low[rows] + k, edges])
+            outputs[rows, edges] = np.maximum(outputs[rows, edges], own[low[rows] + k, edges])
         return outputs, present
 
     def extend(self, outputs: NDArray[np.float32], present: NDArray[np.bool_]) -> None:
@@ -271,6 +274,7 @@ class GroupStream:
         self._waiting = np.empty((3, 0), np.int64)  # clusters and their nodes that wait for features or quality
         self._times = np.empty(0)  # nodes handed to the decoder that spans still to come may start at
         self._first_node = 0
+        self._era = 0  # sample at 250 Hz at which the present era started
         self._opened = np.inf  # input sample at which the open stretch started
 
     def push(self, signals: NDArray[np.float32], *, last: bool = False) -> list[Row]:
@@ -330,8 +334,9 @@ class GroupStream:
         """Decode the nodes of which everything is known, stretch by stretch."""
         judged = min(lead.stream.codes_start + len(lead.stream.codes) for lead in self._leads)
         known = min(settled, *(lead.stream.described for lead in self._leads))
-        if len(self._leads) > 1:
-            known -= REACH + 1
+        eras = [start for _, start in self._hearing.eras]
+        if len(self._leads) > 1:  # a node needs the candidates within reach, but none of another era
+            known = max([known - REACH - 1, *(start for start in eras if start <= known)])
         limit = judged if last else min(judged, int(known * self._ratio))
         if limit <= self._judged:
             return []
@@ -346,11 +351,14 @@ class GroupStream:
             if start in ends and self._opened < ends[start]:
                 rows += self._close(start)
             if any_usable[start - self._judged]:
-                rows += self._decode(start, stop, usable)
+                begin = max([self._era, *(era for era in eras if int(era * self._ratio) <= start)])
+                end = min([np.inf, *(era for era in eras if int(era * self._ratio) > start)])
+                rows += self._decode(start, stop, usable, (begin, end))
             elif self._opened < np.inf:
                 rows += self._close(start)
         if limit in ends and self._opened < ends[limit]:
             rows += self._close(limit)
+        self._era = max([self._era, *(era for era in eras if int(era * self._ratio) <= limit)])
         for lead in self._leads:
             lead.stream.drop_codes(limit)
         self._judged = limit
@@ -387,7 +395,7 @@ class GroupStream:
             lead.bad_since = -1
         return rows
 
-    def _decode(self, start: int, stop: int, usable: NDArray[np.bool_]) -> list[Row]:
+    def _decode(self, start: int, stop: int, usable: NDArray[np.bool_], era: tuple[float, float]) -> list[Row]:
         """Hand the nodes between two input samples, in which a lead is usable, to the decoder."""
         first, last = np.searchsorted(self._waiting[1] * self._ratio, [start, stop])
         nodes = self._waiting[:, first:last]
@@ -402,7 +410,7 @@ class GroupStream:
             rows = self._append(np.array([begin]))
         samples = np.minimum((nodes[1] * self._ratio).astype(np.int64), stop - 1) - self._judged
         for k, lead in enumerate(self._leads):
-            outputs, present = lead.take(nodes)
+            outputs, present = lead.take(nodes, era)
             present &= usable[k][samples]
             outputs[~present] = 0.0
             lead.extend(outputs, present)
