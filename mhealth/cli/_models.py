@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,10 +30,18 @@ def models(quiet: Quiet = False, debug: Debug = False) -> None:
 
 
 def flattened(manifest: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the entries of a manifest as pairs of text: nested names are joined by dots, long lists are cut."""
+    """Yield the entries of a manifest as pairs of text.
+
+    Nested names are joined by dots, long lists are cut, records are counted by data set.
+    """
     for key, value in manifest.items():
         if isinstance(value, Mapping):
             yield from flattened(value, f"{prefix}{key}.")
+        elif (
+            isinstance(value, list | tuple) and value and all(isinstance(e, Mapping) and "dataset" in e for e in value)
+        ):
+            counts = Counter(entry["dataset"] for entry in value)
+            yield f"{prefix}{key}", ", ".join(f"{count} records of {name}" for name, count in counts.items())
         elif isinstance(value, list | tuple):
             shown = ", ".join(str(entry) for entry in value[:LISTED])
             yield f"{prefix}{key}", f"{shown}, ... ({len(value)} in all)" if len(value) > LISTED else shown
