@@ -2,6 +2,7 @@
 
 from mhealth.metrics._agreement import sample_agreement
 from mhealth.metrics._bootstrap import BootstrapDifference, bootstrap_difference
+from mhealth.metrics._breaths import BreathScores, score_breaths, score_second_annotator
 from mhealth.metrics._calibration import (
     DetectionCurve,
     Reliability,
@@ -26,6 +27,7 @@ from mhealth.metrics._qrs import QrsScore, score_qrs
 __all__ = [
     "BestChannelScore",
     "BootstrapDifference",
+    "BreathScores",
     "DelineationScore",
     "DetectionCurve",
     "MatchCounts",
@@ -41,7 +43,9 @@ __all__ = [
     "roc",
     "sample_agreement",
     "score_best_channel",
+    "score_breaths",
     "score_delineation",
     "score_qrs",
+    "score_second_annotator",
     "wave_outcomes",
 ]
