@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import UNUSABLE, Spans
+from mhealth.core import ECG_WAVES, Spans
 from mhealth.errors import AnnotationError, InvalidParameterError
+from mhealth.intervals._stretches import extent, usable_between
 
 __all__ = ["LONGEST_PR", "LONGEST_QT", "Beats", "associate_waves"]
 
@@ -80,18 +81,12 @@ def associate_waves(
         if not longest > 0:
             raise InvalidParameterError(f"{name}={longest!r} must be a positive number of seconds.")
 
-    begin, end = _extent(spans)
-    p, qrs, t, unusable = (
+    begin, end = extent(spans)
+    usable = usable_between(spans, channel)
+    p, qrs, t = (
         np.flatnonzero((spans.channel == channel) & (spans.label == code))
-        for code in (spans.classes.index(text) if text in spans.classes else -1 for text in ("P", "QRS", "T", UNUSABLE))
+        for code in (spans.classes.index(text) if text in spans.classes else -1 for text in ECG_WAVES)
     )
-    unusable_begin, unusable_end = np.sort(begin[unusable]), np.sort(end[unusable])
-
-    def usable(start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return where no unusable stretch lies between two samples."""
-        begun = np.searchsorted(unusable_begin, stop, side="left")
-        return begun == np.searchsorted(unusable_end, start, side="right")
-
     previous_end = np.append(np.iinfo(np.int64).min, end[qrs[:-1]])[: len(qrs)]
     next_begin = np.append(begin[qrs[1:]], np.iinfo(np.int64).max)[: len(qrs)]
 
@@ -112,9 +107,3 @@ def associate_waves(
         t=np.where(has_t, after, -1),
         continues=(np.arange(len(qrs)) > 0) & usable(previous_end, begin[qrs]),
     )
-
-
-def _extent(spans: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first and the last known point of every span."""
-    points = np.stack([spans.onset, spans.peak, spans.offset])
-    return np.where(points >= 0, points, np.iinfo(np.int64).max).min(axis=0), points.max(axis=0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mhealth.core import Spans, channel_keys
 from mhealth.intervals._beats import LONGEST_PR, LONGEST_QT, associate_waves
 from mhealth.intervals._qtc import qtc_bazett, qtc_framingham, qtc_fridericia, qtc_hodges
+from mhealth.intervals._summary import summarise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,16 +141,8 @@ class Intervals:
             A row for each channel and measure: channel, measure (rr_s, heart_rate_bpm, pr_ms, …), n (beats in which it
             could be measured), median, q1, q3, iqr (interquartile range), NaN where n is 0.
         """
-        import pandas as pd
-
-        rows = []
-        for channel, key in enumerate(channel_keys(self.channels)):
-            for name in MEASURES:
-                values = getattr(self, name)[self.channel == channel]
-                values = values[np.isfinite(values)]
-                q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75]) if len(values) else (np.nan,) * 3
-                rows.append((key, name, len(values), median, q1, q3, q3 - q1))
-        return pd.DataFrame(rows, columns=["channel", "measure", "n", "median", "q1", "q3", "iqr"])
+        measures = {name: getattr(self, name) for name in MEASURES}
+        return summarise(measures, self.channel, dict(enumerate(channel_keys(self.channels))))
 
     def _between(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the time between two points in ms, NaN where either is unknown."""
