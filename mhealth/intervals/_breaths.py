@@ -35,6 +35,7 @@ COMPARED = (
 MEASURES = (*COMPARED, "breath_rate_bpm", "rsa_ms")
 COMPARISONS = ("minus_before", "minus_after", "over_neighbours")
 
+_Usable = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 _COLUMNS = {
     **dict.fromkeys(("channel", *POINTS), np.int64),
     "continues": np.bool_,
@@ -319,12 +320,13 @@ def breath_intervals(
     parts = []
     for channel in np.unique(phases.channel).tolist():
         own = phases.select(phases.channel == channel)
-        points = _locate(own, usable_between(spans, channel), shortest_pause * spans.fs)
+        usable = usable_between(spans, channel)
+        points = _locate(own, usable, shortest_pause * spans.fs)
         signal = None
         if recording is not None:
             column = _column(spans, channel, recording)
             signal, units[channel] = recording.signals[:, column], recording.units[column]
-        at_onset, at_peak, at_offset = (_values(signal, points[name]) for name in POINTS)
+        at_onset, at_peak, at_offset = (_values(signal, points[name], usable) for name in POINTS)
         values = {"rise": at_peak - at_onset, "stretch": at_peak - at_offset}
         parts.append({"channel": np.full(len(at_peak), channel), **points, **values})
     columns = {
@@ -350,9 +352,7 @@ def _is_one_of(spans: Spans, labels: tuple[str, ...]) -> NDArray[np.bool_]:
     return np.isin(spans.label, [code for code, text in enumerate(spans.classes) if text in labels])
 
 
-def _locate(
-    phases: Spans, usable: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]], within: float
-) -> dict[str, NDArray]:
+def _locate(phases: Spans, usable: _Usable, within: float) -> dict[str, NDArray]:
     """Return the points of the breaths of one channel, and whether each is less than `within` from the one before."""
     begin, end = extent(phases)
 
@@ -382,12 +382,12 @@ def _column(spans: Spans, channel: int, recording: Recording) -> int:
     return recording.keys.index(key)
 
 
-def _values(signal: NDArray[np.float32] | None, at: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the signal at some samples, NaN where they are unknown or outside."""
+def _values(signal: NDArray[np.float32] | None, at: NDArray[np.int64], usable: _Usable) -> NDArray[np.float64]:
+    """Return the signal at some samples, NaN where they are unknown, outside or unusable."""
     values = np.full(len(at), np.nan)
     if signal is not None:
-        inside = (at >= 0) & (at < len(signal))
-        values[inside] = signal[at[inside]]
+        known = (at >= 0) & (at < len(signal)) & usable(at, at + 1)
+        values[known] = signal[at[known]]
     return values
 
 

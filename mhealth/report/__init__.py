@@ -1,5 +1,6 @@
 """Plots of signals, labels, dictionaries and scores, and a report in one HTML file."""
 
+from mhealth.report._breaths import plot_breath_trends, plot_breaths
 from mhealth.report._dictionary import plot_dictionary, plot_weights
 from mhealth.report._html import Sliceable, html_report
 from mhealth.report._intervals import plot_intervals
@@ -10,6 +11,8 @@ from mhealth.report._style import save_figure
 __all__ = [
     "Sliceable",
     "html_report",
+    "plot_breath_trends",
+    "plot_breaths",
     "plot_candidates",
     "plot_dictionary",
     "plot_intervals",

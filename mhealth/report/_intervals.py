@@ -1,6 +1,8 @@
-"""How the intervals of the heartbeat develop."""
+"""How the intervals of the heartbeat develop, and what such plots share."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,12 +11,18 @@ from numpy.typing import NDArray
 
 from mhealth.core import UNUSABLE, Spans
 from mhealth.errors import InvalidParameterError
-from mhealth.intervals import Intervals
-from mhealth.report._style import GREY, INK, axes_column, colour_of
+from mhealth.intervals import Breaths, Intervals
+from mhealth.report._style import GREY, INK, axes_column, colour_of, shade
 
-__all__ = ["busiest_channel", "plot_intervals"]
+__all__ = ["Panel", "busiest_channel", "channel_code", "draw_panels", "draw_trends", "plot_intervals"]
 
-PANELS = (
+Panel = tuple[str, tuple[tuple[str, str], ...]]
+"""Title of a panel, and the measures in it with their colours."""
+
+SHADED = ("pause", UNUSABLE)
+"""Labels of the stretches that are marked behind the lines."""
+
+PANELS: tuple[Panel, ...] = (
     ("heart rate\n(1/min)", (("heart_rate_bpm", INK),)),
     ("PR\n(ms)", (("pr_ms", colour_of("P")),)),
     ("QRS\n(ms)", (("qrs_ms", colour_of("QRS")),)),
@@ -48,35 +56,71 @@ def plot_intervals(intervals: Intervals, *, channel: str | None = None, spans: S
     InvalidParameterError
         If there is no such channel.
     """
-    code = busiest_channel(intervals) if channel is None else _code(intervals, channel)
+    code = channel_code(intervals, channel)
     of_channel = intervals.channel == code
-    seconds = intervals.r_peak[of_channel] / intervals.fs
+    return draw_trends(
+        PANELS,
+        intervals.r_peak[of_channel] / intervals.fs,
+        lambda name: getattr(intervals, name)[of_channel],
+        stretches=None if spans is None else spans.select(spans.channel == code),
+        heading=f"channel {intervals.channels[code]}" if len(intervals.channels) > 1 else "",
+    )
+
+
+def busiest_channel(measured: Intervals | Breaths) -> int:
+    """Return the position of the channel with most beats or breaths."""
+    return int(np.bincount(measured.channel, minlength=max(len(measured.channels), 1)).argmax())
+
+
+def channel_code(measured: Intervals | Breaths, channel: str | None) -> int:
+    """Return the position of a channel, by default of the one with most beats or breaths."""
+    if channel is None:
+        return busiest_channel(measured)
+    if channel not in measured.channels:
+        raise InvalidParameterError(f"channel={channel!r} must be one of {measured.channels}.")
+    return measured.channels.index(channel)
+
+
+def draw_trends(
+    panels: Sequence[Panel],
+    seconds: NDArray[np.float64],
+    values: Callable[[str], NDArray[np.float64]],
+    *,
+    stretches: Spans | None,
+    heading: str,
+) -> Figure:
+    """Draw how the measures of a channel develop; `values` gives those of one name, at `seconds`."""
     unit, divisor = _time_unit(seconds)
-    figure, axes = axes_column(len(PANELS), row_height=1.15)
-    for ax, (title, measures) in zip(axes, PANELS, strict=True):
-        for name, colour in measures:
-            _draw_trend(ax, seconds / divisor, getattr(intervals, name)[of_channel], colour)
-        ax.set_ylabel(title, rotation=0, ha="right", va="center", color=INK, fontsize=9)
-        ax.grid(axis="y", color="#eceef0", linewidth=0.6)
-        ax.margins(y=0.25)
-        if spans is not None:
-            _hatch_unusable(ax, spans.of(label=UNUSABLE, channel=intervals.channels[code]), divisor)
+    figure, axes = axes_column(len(panels), row_height=1.15)
+    draw_panels(axes, panels, seconds, values, stretches=stretches, divisor=divisor)
     axes[-1].set_xlabel(f"time ({unit})", color=INK)
     figure.align_ylabels(axes)
-    if len(intervals.channels) > 1:
-        figure.suptitle(f"channel {intervals.channels[code]}", fontsize=9, color=GREY, x=0.99, ha="right")
+    if heading:
+        figure.suptitle(heading, fontsize=9, color=GREY, x=0.99, ha="right")
     return figure
 
 
-def busiest_channel(intervals: Intervals) -> int:
-    """Return the position of the channel with most beats."""
-    return int(np.bincount(intervals.channel, minlength=max(len(intervals.channels), 1)).argmax())
-
-
-def _code(intervals: Intervals, channel: str) -> int:
-    if channel not in intervals.channels:
-        raise InvalidParameterError(f"channel={channel!r} must be one of {intervals.channels}.")
-    return intervals.channels.index(channel)
+def draw_panels(
+    axes: Sequence[Axes],
+    panels: Sequence[Panel],
+    seconds: NDArray[np.float64],
+    values: Callable[[str], NDArray[np.float64]],
+    *,
+    stretches: Spans | None,
+    divisor: float = 1.0,
+) -> None:
+    """Draw panels over the pauses and unusable stretches of their channel, in units of `divisor` seconds."""
+    for ax, (title, measures) in zip(axes, panels, strict=True):
+        for name, colour in measures:
+            _draw_trend(ax, seconds / divisor, values(name), colour)
+        ax.set_ylabel(title, rotation=0, ha="right", va="center", color=INK, fontsize=9)
+        ax.grid(axis="y", color="#eceef0", linewidth=0.6)
+        ax.margins(y=0.25)
+        if stretches is not None:
+            for label in SHADED:
+                found = stretches.of(label=label)
+                begin, end = (at / found.fs / divisor for at in (found.onset, found.offset))
+                shade(ax, begin, end, label, zorder=0)
 
 
 def _time_unit(seconds: NDArray[np.float64]) -> tuple[str, float]:
@@ -86,6 +130,7 @@ def _time_unit(seconds: NDArray[np.float64]) -> tuple[str, float]:
 
 
 def _draw_trend(ax: Axes, time: NDArray[np.float64], values: NDArray[np.float64], colour: str) -> None:
+    """Draw values as dots on a line, or as a running median where there are many."""
     if len(values) <= FEW:
         ax.plot(time, values, color=colour, linewidth=1.0, marker="o", markersize=2.5)
         return
@@ -112,14 +157,3 @@ def _running_median(
         if inside.size:
             medians[k] = np.median(inside)
     return (edges[:-1] + edges[1:]) / 2, medians
-
-
-def _hatch_unusable(ax: Axes, spans: Spans, divisor: float) -> None:
-    low, high = ax.get_ylim()
-    ranges = [
-        (a / spans.fs / divisor, (b - a) / spans.fs / divisor) for a, b in zip(spans.onset, spans.offset, strict=True)
-    ]
-    ax.broken_barh(
-        ranges, (low, high - low), facecolor="#e6e6e6", edgecolor=GREY, hatch="///", linewidth=0, alpha=0.8, zorder=0
-    )
-    ax.set_ylim(low, high)

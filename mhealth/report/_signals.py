@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,12 @@ from matplotlib.ticker import MultipleLocator
 
 from mhealth.core import UNUSABLE, Candidates, Recording, Spans
 from mhealth.errors import InvalidParameterError
-from mhealth.report._style import GREY, INK, axes_column, colour_of, robust_limits
+from mhealth.report._style import GREY, HATCHED, INK, axes_column, colour_of, robust_limits, shade
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_candidates", "plot_labels"]
+__all__ = ["STRIP", "draw_labelled", "labels_of", "legend", "plot_candidates", "plot_labels", "position_in", "window"]
 
 STRIP = 10.0
 """Seconds shown by default: the length of a clinical ECG print."""
@@ -29,6 +30,7 @@ def plot_labels(
     *,
     start: float = 0.0,
     stop: float | None = None,
+    channels: Sequence[int] | None = None,
     grid: bool = True,
     first_sample: int = 0,
 ) -> Figure:
@@ -42,6 +44,8 @@ def plot_labels(
         What was found in it; channels are assigned by name, by position where names repeat.
     start, stop : float
         Seconds of the recording to show; by default its first ten.
+    channels : sequence of int, optional
+        Positions of the channels of the recording to show; by default all.
     grid : bool, default=True
         Whether to draw the lines of ECG paper: 0.2 s, and 0.5 mV where the unit is mV.
     first_sample : int, default=0
@@ -57,21 +61,13 @@ def plot_labels(
     InvalidParameterError
         If `start` and `stop` are no range within the recording, or the rates differ.
     """
-    first, last = _window(recording, spans.fs, start, stop)
-    figure, axes = axes_column(len(recording.channels))
-    begin = first + first_sample
-    spans = spans.select(_overlaps(spans, begin, last + first_sample))
-    seconds = np.arange(begin, last + first_sample) / recording.fs
-    for row, ax in enumerate(axes):
-        signal = recording.signals[first:last, row]
-        _draw_signal(ax, seconds, signal, recording, row, grid=grid)
-        of_channel = spans.select(spans.channel == _position_in(spans, recording, row))
-        for code, label in enumerate(of_channel.classes):
-            _draw_label(ax, of_channel.select(of_channel.label == code), label, seconds, signal, begin)
-    axes[-1].set_xlim(seconds[0], seconds[-1] + 1 / recording.fs)
+    first, last = window(recording, spans.fs, start, stop)
+    rows = range(len(recording.channels)) if channels is None else channels
+    figure, axes = axes_column(len(rows))
+    draw_labelled(axes, recording.slice(first, last), spans, rows, first_sample=first + first_sample, grid=grid)
     figure.align_ylabels(axes)
     axes[-1].set_xlabel("time (s)", color=INK)
-    _legend(figure, spans.classes)
+    legend(figure, spans.classes if channels is None else labels_of(spans, recording, channels))
     return figure
 
 
@@ -98,7 +94,7 @@ def plot_candidates(
     InvalidParameterError
         If `start` and `stop` are no range within the recording.
     """
-    first, last = _window(recording, recording.fs, start, stop)
+    first, last = window(recording, recording.fs, start, stop)
     figure, axes = axes_column(len(recording.channels))
     seconds = np.arange(first, last) / recording.fs
     palette = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"]
@@ -129,11 +125,13 @@ def plot_candidates(
     return figure
 
 
-def _window(recording: Recording, fs: float, start: float, stop: float | None) -> tuple[int, int]:
-    """Return the samples to show."""
+def window(
+    recording: Recording, fs: float, start: float, stop: float | None, *, length: float = STRIP
+) -> tuple[int, int]:
+    """Return the samples to show, `length` seconds of them where `stop` is not said."""
     if fs != recording.fs:
         raise InvalidParameterError(f"spans are at {fs:g} Hz but the recording is at {recording.fs:g} Hz.")
-    end = min(start + STRIP, recording.duration) if stop is None else min(stop, recording.duration)
+    end = min(start + length, recording.duration) if stop is None else min(stop, recording.duration)
     first, last = round(start * recording.fs), round(end * recording.fs)
     if not 0 <= first < last:
         raise InvalidParameterError(
@@ -142,19 +140,56 @@ def _window(recording: Recording, fs: float, start: float, stop: float | None) -
     return first, last
 
 
-def _overlaps(spans: Spans, first: int, last: int) -> np.ndarray:
-    """Return which spans reach into samples first to last; spans that lack an edge count by their peak."""
-    begin = np.where(spans.onset >= 0, spans.onset, spans.peak)
-    end = np.where(spans.offset >= 0, spans.offset, spans.peak + 1)
-    return (begin < last) & (end > first)
+def draw_labelled(
+    axes: Sequence[Axes],
+    excerpt: Recording,
+    spans: Spans,
+    rows: Sequence[int],
+    *,
+    first_sample: int,
+    grid: bool,
+    fit_usable: bool = False,
+) -> None:
+    """Draw these channels of an excerpt, which starts at `first_sample` of what the spans count, with their labels.
+
+    With `fit_usable` the axes fit what is usable, so that motion does not flatten the rest.
+    """
+    begin, end = _extent(spans)
+    spans = spans.select((begin < first_sample + excerpt.n_samples) & (end > first_sample))
+    seconds = (first_sample + np.arange(excerpt.n_samples)) / excerpt.fs
+    for row, ax in zip(rows, axes, strict=True):
+        signal = excerpt.signals[:, row]
+        of_channel = spans.select(spans.channel == position_in(spans.channels, excerpt.channels, row))
+        _draw_signal(ax, seconds, signal, excerpt, row, grid=grid)
+        if fit_usable:
+            usable = np.ones(len(signal), dtype=bool)
+            for a, b in zip(*_extent(of_channel.of(label=UNUSABLE)), strict=True):
+                usable[max(a - first_sample, 0) : b - first_sample] = False
+            ax.set_ylim(robust_limits(signal[usable] if usable.any() else signal))
+        for code, label in enumerate(of_channel.classes):
+            _draw_label(ax, of_channel.select(of_channel.label == code), label, seconds, signal, first_sample)
+    axes[-1].set_xlim(seconds[0], seconds[-1] + 1 / excerpt.fs)
 
 
-def _position_in(spans: Spans, recording: Recording, row: int) -> int:
-    """Return the position in `spans` of a channel of the recording, −1 where it has none."""
-    name = recording.channels[row]
-    if spans.channels.count(name) == 1:
-        return spans.channels.index(name)
-    return row if row < len(spans.channels) and spans.channels[row] == name else -1
+def _extent(spans: Spans) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first known point of every span and the last, at least one sample later."""
+    points = np.stack([spans.onset, spans.peak, spans.offset])
+    begin = np.where(points >= 0, points, np.iinfo(np.int64).max).min(axis=0)
+    return begin, np.maximum(points.max(axis=0), begin + 1)
+
+
+def labels_of(spans: Spans, recording: Recording, channels: Sequence[int]) -> tuple[str, ...]:
+    """Return the labels that occur in some channels of the recording."""
+    there = np.isin(spans.channel, [position_in(spans.channels, recording.channels, row) for row in channels])
+    return tuple(spans.classes[code] for code in np.unique(spans.label[there]))
+
+
+def position_in(channels: Sequence[str], names: Sequence[str], row: int) -> int:
+    """Return which of `channels` is the one in this row of a recording with these names, −1 where none is."""
+    name = names[row]
+    if channels.count(name) == 1:
+        return channels.index(name)
+    return row if row < len(channels) and channels[row] == name else -1
 
 
 def _draw_signal(
@@ -183,33 +218,20 @@ def _draw_label(ax: Axes, spans: Spans, label: str, seconds: np.ndarray, signal:
     """Draw the spans of one label over a signal that starts at sample `first`."""
     if not len(spans):
         return
-    begin, end = (np.where(p >= 0, p, spans.peak) for p in (spans.onset, spans.offset))
-    ranges = [(float(a) / spans.fs, max(float(b - a), 1.0) / spans.fs) for a, b in zip(begin, end, strict=True)]
-    low, high = ax.get_ylim()
+    begin, end = _extent(spans)
+    shade(ax, begin / spans.fs, end / spans.fs, label)
     if label == UNUSABLE:
-        ax.broken_barh(
-            ranges,
-            (low, high - low),
-            facecolor="#e6e6e6",
-            edgecolor=GREY,
-            hatch="///",
-            linewidth=0,
-            alpha=0.8,
-            zorder=1,
-        )
         return
-    colour = colour_of(label)
-    ax.broken_barh(ranges, (low, high - low), facecolor=colour, alpha=0.14, linewidth=0, zorder=1)
     inside = np.full(len(signal), np.nan, dtype=signal.dtype)
     for a, b in zip(np.maximum(begin - first, 0), end - first, strict=True):
-        inside[a : max(b, a) + 1] = signal[a : max(b, a) + 1]  # one sample more, so that waves that touch join up
-    ax.plot(seconds, inside, color=colour, linewidth=1.8, solid_capstyle="round", zorder=3)
+        inside[a : b + 1] = signal[a : b + 1]  # one sample more, so that waves that touch join up
+    ax.plot(seconds, inside, color=colour_of(label), linewidth=1.8, solid_capstyle="round", zorder=3)
 
 
-def _legend(figure: Figure, classes: tuple[str, ...]) -> None:
+def legend(figure: Figure, classes: tuple[str, ...]) -> None:
     """Name the colours above the figure."""
     handles = [
-        Patch(facecolor="#e6e6e6", edgecolor=GREY, hatch="///", label=label)
+        Patch(**HATCHED, label=label)
         if label == UNUSABLE
         else Line2D([], [], color=colour_of(label), linewidth=4, label=label)
         for label in classes

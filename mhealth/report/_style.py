@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from mhealth.core import write_file
+from mhealth.core import UNUSABLE, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOURS",
     "GREY",
+    "HATCHED",
     "INK",
     "axes_column",
     "colour_of",
     "despine",
     "png_bytes",
+    "robust_limits",
     "save_figure",
+    "shade",
 ]
 
 COLOURS = {
@@ -37,6 +41,9 @@ COLOURS = {
 
 INK = "#2b2f36"
 GREY = "#8a9099"
+
+HATCHED: dict[str, Any] = {"facecolor": "#e6e6e6", "edgecolor": GREY, "hatch": "///"}
+"""How unusable stretches look."""
 
 DPI = 110
 """Enough for a wave of 100 ms to span ten pixels in a ten-second strip as wide as a page."""
@@ -63,6 +70,19 @@ def despine(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GREY)
     ax.tick_params(colors=INK, labelsize=8)
+
+
+def shade(
+    ax: Axes, begin: Sequence[float] | np.ndarray, end: Sequence[float] | np.ndarray, label: str, *, zorder: int = 1
+) -> None:
+    """Mark ranges of a time axis from top to bottom: unusable ones hatched, others in the colour of their label."""
+    low, high = ax.get_ylim()
+    look: dict[str, Any] = (
+        {**HATCHED, "alpha": 0.8} if label == UNUSABLE else {"facecolor": colour_of(label), "alpha": 0.14}
+    )
+    ranges = [(float(a), float(b) - float(a)) for a, b in zip(begin, end, strict=True)]
+    ax.broken_barh(ranges, (low, high - low), linewidth=0, zorder=zorder, **look)
+    ax.set_ylim(low, high)
 
 
 def png_bytes(figure: Figure, *, dpi: int = DPI) -> bytes:

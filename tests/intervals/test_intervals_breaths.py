@@ -190,6 +190,12 @@ def test_samples_that_are_missing_or_outside_give_no_stretch():
     assert np.isnan(breaths.inspiratory_velocity).tolist() == [False, True, False, False, False]
 
 
+def test_a_trough_in_an_unusable_stretch_gives_no_stretch():
+    rows, signal = triangles(*FIVE[:2])
+    labelled = spans([*rows, ("unusable", 100, -1, 101)])
+    assert np.isnan(breath_intervals(labelled, recorded(signal)).stretch).tolist() == [False, True]
+
+
 def test_each_channel_is_measured_in_its_own_signal_and_unit():
     rib_rows, rib = triangles(*FIVE)
     abdomen_rows, abdomen = triangles(*FIVE[:2], channel=2)
