@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_loaders._base import PhysioNetDataset, marked_stretches
 from data_loaders._fetch import check_files
-from mhealth.core import Annotation, Recording, Spans
+from mhealth.core import BREATH_PHASES, Annotation, Recording, Spans
 from mhealth.errors import InvalidParameterError, RecordingFileError
 from mhealth.io import read_recording
 
@@ -128,7 +128,7 @@ class Bidmc(PhysioNetDataset):
             probability=np.full(len(marks), np.nan),
             fs=recording.fs,
             channels=recording.channels,
-            classes=("inspiration",),
+            classes=BREATH_PHASES[:1],
         )
         return Annotation(spans=spans, annotated=marked_stretches(spans))
 

@@ -16,10 +16,13 @@ from mhealth.errors import AnnotationError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ECG_WAVES", "UNUSABLE", "Spans"]
+__all__ = ["BREATH_PHASES", "ECG_WAVES", "UNUSABLE", "Spans"]
 
 ECG_WAVES = ("P", "QRS", "T")
 """Labels of the waves of an ECG."""
+
+BREATH_PHASES = ("inspiration", "expiration", "pause")
+"""Labels of the phases of breathing; an inspiration ends at the peak of its breath."""
 
 UNUSABLE = "unusable"
 """Label of stretches in which nothing can be labelled."""

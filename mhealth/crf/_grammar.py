@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError
 
-__all__ = ["ECG_GRAMMAR", "Grammar"]
+__all__ = ["BREATH_GRAMMAR", "ECG_GRAMMAR", "Grammar"]
 
 _MOST_STATES = 8  # a set of states is one byte: a bit for each
 
@@ -134,3 +134,20 @@ ECG_GRAMMAR = Grammar(
     continues=("TP",),
 )
 """The waves of a heartbeat and the stretches between them."""
+
+BREATH_GRAMMAR = Grammar(
+    states=("inspiration", "expiration", "pause"),
+    # An inspiration is always breathed out again; breath is held with empty lungs, as in every apnoea.
+    transitions=(
+        ("inspiration", "expiration"),
+        ("expiration", "inspiration"),
+        ("expiration", "pause"),
+        ("pause", "inspiration"),
+    ),
+    reported=(("inspiration", "inspiration"), ("expiration", "expiration"), ("pause", "pause")),
+    # At 4 breaths a minute a breath takes 15 s, up to half of it the inspiration. What lasts longer goes on, without
+    # its length telling anything more.
+    longest=(8.0, 10.0, 10.0),
+    continues=("expiration", "pause"),
+)
+"""The phases of a breath."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import Annotation, Spans
+from mhealth.core import BREATH_PHASES, Annotation, Spans
 from mhealth.errors import AnnotationError, InvalidParameterError
 from mhealth.metrics._channels import EndToEnd
 from mhealth.metrics._counts import N_SUMS, MatchCounts, pair_sums, sum_by_subject, weighted, with_subjects
@@ -28,7 +28,7 @@ TOLERANCES = (0.5, 1.0)
 MARGIN = 1.0
 """How many seconds before the first and after the last mark a breath may end and still count."""
 
-_BREATH = "inspiration"
+_BREATH = BREATH_PHASES[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import UNUSABLE, Annotation, Recording, Spans, check_fs
+from mhealth.core import BREATH_PHASES, UNUSABLE, Annotation, Recording, Spans, check_fs
 from mhealth.errors import InvalidParameterError
 from mhealth.simulate._faults import Stretches, _forget, _union
 
@@ -19,7 +19,7 @@ __all__ = ["RespirationKind", "random_stretches", "synthetic_respiration"]
 
 RespirationKind = Literal["belt", "impedance"]
 
-CLASSES = ("inspiration", "expiration", "pause", UNUSABLE)
+CLASSES = (*BREATH_PHASES, UNUSABLE)
 """Labels of the truth."""
 
 INSPIRATION, EXPIRATION, PAUSE, DESTROYED = range(len(CLASSES))
