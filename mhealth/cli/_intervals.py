@@ -12,7 +12,7 @@ import typer
 
 from mhealth.cli._options import Rate
 from mhealth.cli._terminal import Debug, Quiet, Terminal, examples, print_table, reports_errors, write_table
-from mhealth.core import ECG_WAVES, channel_keys
+from mhealth.core import BREATH_PHASES, ECG_WAVES, channel_keys
 from mhealth.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ class _Part:
 
 def _measure(spans: Spans, signal: Path | None, fs: float | None) -> list[_Part]:
     """Measure heartbeats where there are waves, breaths where there are phases of breathing."""
-    from mhealth.intervals import BREATH_LABELS, breath_intervals, ecg_intervals
+    from mhealth.intervals import breath_intervals, ecg_intervals
 
-    phases = np.isin(spans.label, [code for code, text in enumerate(spans.classes) if text in BREATH_LABELS])
+    phases = np.isin(spans.label, [code for code, text in enumerate(spans.classes) if text in BREATH_PHASES])
     keys = channel_keys(spans.channels)
     breathing = tuple(keys[code] for code in np.unique(spans.channel[phases]))
     if signal is not None and not breathing:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import Recording, Spans, channel_keys
+from mhealth.core import BREATH_PHASES, Recording, Spans, channel_keys
 from mhealth.errors import InvalidParameterError
 from mhealth.intervals._intervals import ecg_intervals
 from mhealth.intervals._minutes import MINUTE, minutes_of
@@ -19,10 +19,9 @@ from mhealth.intervals._summary import summarise
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BREATH_LABELS", "SHORTEST_PAUSE", "Breaths", "breath_intervals"]
+__all__ = ["SHORTEST_PAUSE", "Breaths", "breath_intervals"]
 
-INSPIRATION, EXPIRATION, PAUSE = BREATH_LABELS = ("inspiration", "expiration", "pause")
-"""Labels of the phases of breathing."""
+INSPIRATION, EXPIRATION, PAUSE = BREATH_PHASES
 
 SHORTEST_PAUSE = 10.0
 """Seconds without breath that make an apnoea (Berry et al. 2012, https://doi.org/10.5664/jcsm.2172)."""
@@ -315,7 +314,7 @@ def breath_intervals(
         raise InvalidParameterError(
             f"spans are at {spans.fs:g} Hz but the recording is at {recording.fs:g} Hz; pass the one that was labelled."
         )
-    phases = spans.select(_is_one_of(spans, BREATH_LABELS))
+    phases = spans.select(_is_one_of(spans, BREATH_PHASES))
     units = [""] * len(spans.channels)
     parts = []
     for channel in np.unique(phases.channel).tolist():

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mhealth.core import UNUSABLE, Spans
+from mhealth.core import BREATH_PHASES, UNUSABLE, Spans
 from mhealth.errors import InvalidParameterError
 from mhealth.intervals import Breaths, Intervals
 from mhealth.report._style import GREY, INK, axes_column, colour_of, shade
@@ -19,8 +19,8 @@ __all__ = ["Panel", "busiest_channel", "channel_code", "draw_panels", "draw_tren
 Panel = tuple[str, tuple[tuple[str, str], ...]]
 """Title of a panel, and the measures in it with their colours."""
 
-SHADED = ("pause", UNUSABLE)
-"""Labels of the stretches that are marked behind the lines."""
+SHADED = (BREATH_PHASES[-1], UNUSABLE)
+"""Labels of the stretches that are marked behind the lines: pauses, and where nothing was labelled."""
 
 PANELS: tuple[Panel, ...] = (
     ("heart rate\n(1/min)", (("heart_rate_bpm", INK),)),
