@@ -51,10 +51,23 @@ def _note_run(s):
     Between the waves of a coarsely quantised ECG the value may stand still for half a second, but not for twice as long
     as it did between the waves before.
     """
-    if not s.is_flat and s.run > max(s.look, 2 * max(s.longest, s.longest_before)):
+    if not s.is_flat and s.run > max(s.still, 2 * max(s.longest, s.longest_before)):
         s.is_flat = 1
         s.constant_code = _SATURATED if s.at_extreme else _FLAT
     if s.is_flat:
+        s.constant_until = s.position + 1
+
+
+@njit(cache=True, nogil=True)
+def _note_steps(s, value):
+    """Decide whether the signal has moved between neighbouring steps of its converter only, as far as is remembered."""
+    change = abs(value - s.last)
+    if change > 0 and (s.step == 0 or change < s.step):
+        s.step = change
+    s.n_heard += 1
+    extent = max(s.high, s.high_before) - min(s.low, s.low_before)
+    if s.n_heard > s.look and extent <= s.fewest_steps * s.step:
+        s.constant_code = _FLAT
         s.constant_until = s.position + 1
 
 
@@ -102,6 +115,20 @@ def _filter(s, value, sections, memory, energy):
 
 
 @njit(cache=True, nogil=True)
+def _ranked(values, rank):
+    """Return the value that exceeds the share `rank` of them; the largest for 1."""
+    place = min(int(rank * len(values)), len(values) - 1)
+    for value in values:
+        n_below = n_equal = 0
+        for other in values:
+            n_below += other < value
+            n_equal += other == value
+        if n_below <= place < n_below + n_equal:
+            return value
+    return values[0]
+
+
+@njit(cache=True, nogil=True)
 def _judge(s, energy, floors, peaks):
     """Take the energies of a whole block and decide whether the signal is noise."""
     floors[s.floor_slot] = energy[1]
@@ -109,13 +136,14 @@ def _judge(s, energy, floors, peaks):
     s.n_floors = min(s.n_floors + 1, len(floors))
     if s.peak_left == 0:
         s.peak_left = s.peak_blocks
-        s.peak_slot = (s.peak_slot + 1) % len(peaks)
+        s.peak_slot = s.n_peaks % len(peaks)
+        s.n_peaks += 1
         peaks[s.peak_slot] = 0.0
     s.peak_left -= 1
     peaks[s.peak_slot] = max(peaks[s.peak_slot], energy[0])
     if s.n_floors < s.warm_up:
         return
-    limit = (s.leave if s.noisy else s.enter) * peaks.max()
+    limit = (s.leave if s.noisy else s.enter) * _ranked(peaks[: s.n_peaks], s.peak_rank)
     n_quiet = 0
     for k in range(s.n_floors):
         n_quiet += floors[k] <= limit
@@ -150,6 +178,8 @@ def decide(samples, s, flags, sections, memory, energy, floors, peaks, codes):
             if not s.is_flat and _on_rail(s, value) and s.position >= s.range_known:
                 flag = _RAIL
             _note_run(s)
+            if s.fewest_steps > 0:
+                _note_steps(s, value)
         s.last = value
         if flag == _MISSING or s.is_flat:
             s.skip = 1

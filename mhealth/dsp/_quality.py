@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import check_chunk, check_flush, check_fs, new_state
-from mhealth.dsp._resample import HIGHEST_RATE, LOWEST_RATE
+from mhealth.core import check_chunk, check_flush, new_state
+from mhealth.dsp._rates import BREATH_RATES, ECG_RATES, RateRange
 from mhealth.errors import InvalidParameterError
 
-__all__ = ["QualityStream", "Reason", "SignalQuality", "UnusableSpans", "unusable_spans"]
+__all__ = ["BreathQuality", "QualityStream", "Reason", "SignalQuality", "UnusableSpans", "unusable_spans"]
+
+Band = tuple[float, float]
+"""Lowest and highest frequency in Hz."""
 
 
 class Reason(IntEnum):
@@ -27,57 +31,18 @@ class Reason(IntEnum):
     NOISE = 4
 
 
-LOOK = 0.5
-"""Seconds of signal after a sample that its code may depend on; also the shortest flat line."""
-
-EXTREMES = 8.0
-"""Seconds of a bucket of extremes; the running range covers the present and the last one."""
-
-RAIL_ZONE = 1 / 400
-"""What counts as sitting at an extreme, as a share of the running range: one step of an 8-bit converter."""
-
-RAIL_TIME = 0.1
-"""A jump to the rail would cross the whole running range within these seconds; a T wave does not."""
-
-ANALYSIS_RATE = 125.0
-"""Noise is judged on averages of samples at about this rate in Hz."""
-
-BLOCK = 0.04
-"""Seconds over which energy is summed: half a QRS complex."""
-
-PEAK_BAND = (6.0, 30.0)
-"""Band in Hz in which QRS complexes stand out."""
-
-FLOOR_BAND = (20.0, 40.0)
-"""Band in Hz of the noise floor: P and T waves, fibrillation and mains hum lie outside."""
-
-FLOOR_WINDOW = 3.0
-"""Seconds whose quiet share is the noise floor; holds two beats at 40 a minute."""
-
-QUIET_SHARE = 0.3
-"""Share of the blocks that is quiet between the waves of any rhythm."""
-
-PEAK_MEMORY = 8
-"""Seconds that the largest deflection is remembered: pauses are quiet, not noisy."""
-
-WARM_UP = 2.0
-"""Seconds of signal before noise and rails are judged at all: the start may lie between two beats."""
-
-SHORTEST_NOISE = 1.0
-"""Shortest stretch of noise in seconds, so that the code does not flicker."""
-
+_RATIOS = ("rail_zone", "fewest_steps", "enter", "leave", "quiet_share", "peak_rank")
 _STATE = np.dtype(
     [
         *[(name, np.int64) for name in (
-            "look", "box", "block", "bucket", "peak_blocks", "warm_up", "range_known", "shortest_noise",
-            "position", "slot", "n_rail", "run", "longest", "longest_before",
+            "look", "still", "box", "block", "bucket", "peak_blocks", "warm_up", "range_known", "shortest_noise",
+            "position", "n_heard", "slot", "n_rail", "run", "longest", "longest_before",
             "is_flat", "constant_until", "constant_code",
             "bucket_left", "at_extreme", "jumped", "box_left", "block_left", "skip", "restart",
-            "floor_slot", "n_floors", "peak_slot", "peak_left", "noisy", "hold",
+            "floor_slot", "n_floors", "peak_slot", "n_peaks", "peak_left", "noisy", "hold",
         )],
         *[(name, np.float64) for name in (
-            "rail_zone", "rail_step", "enter", "leave", "quiet_share",
-            "last", "high", "low", "high_before", "low_before", "total", "offset",
+            *_RATIOS, "rail_step", "last", "step", "high", "low", "high_before", "low_before", "total", "offset",
         )],
     ]
 )  # fmt: skip
@@ -87,13 +52,15 @@ _STATE = np.dtype(
 class SignalQuality:
     """Say for every sample of a lead whether it can be labelled, and if not, why.
 
-    *Dropout* is NaN. *Flat* is one value for half a second or longer, counted from its first sample; where the signal
-    often stands still between waves (coarse steps), for twice as long as it did in the 8 to 16 s before. *Saturated* is
-    a flat line at the running extreme, or a second of which more than half is spent at the running extremes, reached in
-    jumps. *Noise* is a stretch whose quiet moments are too loud beside its largest deflection for beats to stand out:
-    the 30 % quantile over 3 s of the energy between 20 and 40 Hz, divided by the largest energy of 8 s between 6 and
-    30 Hz, both over 40 ms. An ECG is quiet between its waves; white and pink noise are not. Noise and saturation are
-    judged from the third second on.
+    *Dropout* is NaN. *Flat* is one value for `still` seconds or longer; where the signal often stands still between
+    waves (coarse steps), for twice as long as it did in the 8 to 16 s before (one to two times `extremes`). *Saturated*
+    is a flat line at the running extreme, or a time of 2 · `look` of which more than half is spent at the running
+    extremes, reached in jumps. *Noise* is a stretch whose quiet moments are too loud beside its largest deflection for
+    beats to stand out: the 30 % quantile (`quiet_share`) over 3 s of the energy between 20 and 40 Hz, divided by the
+    largest energy of 8 s between 6 and 30 Hz, both over 40 ms. An ECG is quiet between its waves; white and pink noise
+    are not. Noise and saturation are judged from the third second on.
+
+    The defaults are those for ECG; `BreathQuality` has those for respiration.
 
     Parameters
     ----------
@@ -101,11 +68,49 @@ class SignalQuality:
         Ratio of floor to peak energy above which noise begins. See Notes for its origin.
     leave : float, default=0.01
         Ratio below which noise ends; at most `enter`.
+    rates : RateRange, default=ECG_RATES
+        Sampling rates that leads may have.
+    look : float, default=0.5
+        Seconds of signal after a sample that its code may depend on.
+    still : float, default=0.5
+        Shortest flat line in seconds; only its last `look` seconds are coded in hindsight.
+    fewest_steps : float, default=0.0
+        A signal that has moved by no more than so many steps of its converter is flat too. The step is the smallest
+        change that was seen. 0: not judged, as an ECG may be quiet for long.
+    extremes : float, default=8.0
+        Seconds of a bucket of extremes; the running range covers the present and the last one.
+    rail_zone : float, default=1/400
+        What counts as sitting at an extreme, as a share of the running range: one step of an 8-bit converter.
+    rail_time : float, default=0.1
+        A jump to the rail would cross the whole running range within these seconds; a T wave does not. 0: none would.
+    analysis_rate : float, default=125.0
+        Noise is judged on averages of samples at about this rate in Hz.
+    block : float, default=0.04
+        Seconds over which energy is summed: half a QRS complex.
+    peak_band : (float, float), default=(6.0, 30.0)
+        Band in Hz in which QRS complexes stand out.
+    floor_band : (float, float), default=(20.0, 40.0)
+        Band in Hz of the noise floor: P and T waves, fibrillation and mains hum lie outside.
+    floor_window : float, default=3.0
+        Seconds whose quiet share is the noise floor; holds two beats at 40 a minute.
+    quiet_share : float, default=0.3
+        Share of the blocks that is quiet between the waves of any rhythm.
+    peak_bucket : float, default=1.0
+        Seconds of which the largest deflection is kept.
+    peak_buckets : int, default=8
+        How many of them are remembered: pauses are quiet, not noisy.
+    peak_rank : float, default=1.0
+        Share of the remembered deflections that the one taken exceeds; 1 takes the largest.
+    warm_up : float, default=2.0
+        Seconds of signal before noise and rails are judged at all: the start may lie between two beats.
+    shortest_noise : float, default=1.0
+        Shortest stretch of noise in seconds, so that the code does not flicker.
 
     Notes
     -----
     Nothing depends on the unit or polarity: codes are the same, to the bit, when the signal is scaled by a power of two
-    or flipped. A sample's code is final at most 0.5 s after it. State: one second of flags and 150 numbers.
+    or flipped. A sample's code is final at most `look` seconds after it. State: 2 · `look` seconds of flags and 150
+    numbers.
 
     Origin of the thresholds: at beats that experts marked in LUDB and QTDB the ratio stays below 0.01; ten minutes of
     pink noise, whatever the rate, exceed 0.03 within two seconds and do not fall below 0.01. In MIT-BIH 0.09 % of the
@@ -121,17 +126,51 @@ class SignalQuality:
 
     enter: float = 0.03
     leave: float = 0.01
+    rates: RateRange = ECG_RATES
+    look: float = 0.5
+    still: float = 0.5
+    fewest_steps: float = 0.0
+    extremes: float = 8.0
+    rail_zone: float = 1 / 400
+    rail_time: float = 0.1
+    analysis_rate: float = 125.0
+    block: float = 0.04
+    peak_band: Band = (6.0, 30.0)
+    floor_band: Band = (20.0, 40.0)
+    floor_window: float = 3.0
+    quiet_share: float = 0.3
+    peak_bucket: float = 1.0
+    peak_buckets: int = 8
+    peak_rank: float = 1.0
+    warm_up: float = 2.0
+    shortest_noise: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the thresholds."""
+        """Check the settings."""
         if not 0 < self.leave <= self.enter < math.inf:
             raise InvalidParameterError(
                 f"leave={self.leave!r}, enter={self.enter!r} must be positive ratios with leave <= enter; "
                 "noise begins above the one and ends below the other."
             )
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, int | float) and not 0 <= value < math.inf:
+                raise InvalidParameterError(f"{item.name}={value!r} must be a finite number, at least 0.")
+        for name in ("quiet_share", "peak_rank", "rail_zone"):
+            if not getattr(self, name) <= 1:
+                raise InvalidParameterError(f"{name}={getattr(self, name)!r} must be a share, from 0 to 1.")
+        if not self.look <= self.still:
+            raise InvalidParameterError(f"still={self.still!r} must be at least look={self.look!r} seconds.")
+        period = 1 / self.rates.lowest
+        for name in ("look", "extremes", "block", "floor_window", "peak_bucket"):
+            if not getattr(self, name) >= period:
+                raise InvalidParameterError(
+                    f"{name}={getattr(self, name)!r} must last a sample at least: {period:g} s at "
+                    f"{self.rates.lowest:g} Hz, the lowest rate."
+                )
 
     def open(self, *, fs: float) -> QualityStream:
-        """Return a stream for one lead sampled at `fs` Hz, from 100 to 2000."""
+        """Return a stream for one lead sampled at `fs` Hz, within `rates`."""
         return QualityStream(self, fs=fs)
 
     def codes(self, lead: ArrayLike, *, fs: float) -> NDArray[np.uint8]:
@@ -142,7 +181,7 @@ class SignalQuality:
         lead : array_like of shape (n_samples,)
             Samples in any unit; NaN is missing data.
         fs : float
-            Sampling rate in Hz, from 100 to 2000.
+            Sampling rate in Hz, within `rates`.
 
         Returns
         -------
@@ -151,6 +190,84 @@ class SignalQuality:
         """
         stream = self.open(fs=fs)
         return np.concatenate([stream.push(lead), stream.flush()])
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreathQuality(SignalQuality):
+    """Say for every sample of a respiration signal (belt, impedance, airflow, CO2) whether it can be labelled.
+
+    The rules are those of `SignalQuality`, on the time scale of breathing. Three things differ.
+
+    *A pause is not a flat line.* In an apnoea the breaths are gone, but the sensor still sees the heart, or its own
+    noise: the value changes. Flat is what does not: exactly one value for 8 s, longer than a clipped or coarsely
+    quantised signal stands still between two breaths, or for twice as long as it stood still in the last 60 to 120 s.
+    A signal that has never moved, or in the last 60 to 120 s only between neighbouring steps of its converter, is flat
+    from the first sample on: nobody has seen it breathe. Thus an apnoea of up to 60 s after breathing is never flat
+    while anything moves. One in which nothing does for 8 s, as where a CO2 monitor reports an exact zero, cannot be
+    told from a sensor that is off.
+
+    *A clipped signal is usable*, for its breaths can still be counted: in BIDMC, recording 35 lies at its rails for
+    89 % of the time, and both annotators marked its breaths. Saturated is only what stays at a rail, like a flat line.
+
+    *Noise and motion* are judged by what lies beyond breathing and the heart's fundamental: the quiet moments of 4 s
+    between 2 and 3.5 Hz, beside the upper fifth of the deflections of the last 96 s between 0.05 and 1.2 Hz. The memory
+    keeps breaths in view throughout an apnoea; its rank, in place of the largest, keeps the motion before from hiding
+    the motion now. A signal that holds heartbeats or noise, but has shown no breath in it, is noise.
+
+    Parameters
+    ----------
+    enter, leave : float, default=0.05 and 0.02
+        See Notes.
+    rates : RateRange, default=BREATH_RATES
+    look : float, default=2.0
+        The delay: half an ordinary breath.
+    still : float, default=8.0
+        The longest time for which a BIDMC recording repeats one value is 2.6 s; half a breath at 4 a minute is 7.5 s.
+    fewest_steps : float, default=2.5
+        Flicker between three neighbouring values, and half a step for decimals that were rounded.
+    extremes : float, default=60.0
+    rail_zone : float, default=1/400
+    rail_time : float, default=0.0
+        No jumps are looked for: CO2 falls to its zero as fast as a loose contact jumps to its rail.
+    analysis_rate : float, default=10.0
+    block : float, default=0.4
+    peak_band : (float, float), default=(0.05, 1.2)
+        From 3 to 72 breaths a minute.
+    floor_band : (float, float), default=(2.0, 3.5)
+        Above the breaths, below what every supported rate can show.
+    floor_window : float, default=4.0
+    quiet_share : float, default=0.3
+    peak_bucket, peak_buckets : float and int, default=4.0 and 24
+    peak_rank : float, default=0.8
+    warm_up : float, default=4.0
+    shortest_noise : float, default=2.0
+
+    Notes
+    -----
+    Origin of the thresholds: in the 40 BIDMC recordings the ratio never exceeds 0.03, nor does it in simulated belts
+    and impedances of 4 to 70 breaths a minute; in simulated motion it exceeds 0.05 for most, and 0.02 for all of the
+    time once the window is full of it. White noise of 0.8 breaths' height at 25 Hz is at the limit. Pink noise, and
+    motion slower than 1.2 Hz, imitate breathing and are not told apart.
+    """
+
+    enter: float = 0.05
+    leave: float = 0.02
+    rates: RateRange = BREATH_RATES
+    look: float = 2.0
+    still: float = 8.0
+    fewest_steps: float = 2.5
+    extremes: float = 60.0
+    rail_time: float = 0.0
+    analysis_rate: float = 10.0
+    block: float = 0.4
+    peak_band: Band = (0.05, 1.2)
+    floor_band: Band = (2.0, 3.5)
+    floor_window: float = 4.0
+    peak_bucket: float = 4.0
+    peak_buckets: int = 24
+    peak_rank: float = 0.8
+    warm_up: float = 4.0
+    shortest_noise: float = 2.0
 
 
 class QualityStream:
@@ -165,44 +282,39 @@ class QualityStream:
     """
 
     def __init__(self, quality: SignalQuality, *, fs: float) -> None:
-        from scipy.signal import butter
-
-        fs = check_fs(fs, lowest=LOWEST_RATE, highest=HIGHEST_RATE)
-        look = int(LOOK * fs)
-        box = math.floor(fs / ANALYSIS_RATE + 0.5) or 1
-        block = box * round(BLOCK * fs / box)
+        fs = quality.rates.check(fs)
+        look = int(quality.look * fs)
+        box = math.floor(fs / quality.analysis_rate + 0.5) or 1
+        block = box * max(1, round(quality.block * fs / box))
         values = {
             "look": look,
+            "still": int(quality.still * fs),
             "box": box,
             "box_left": box,
             "block": block,
             "block_left": block,
-            "bucket": round(EXTREMES * fs),
-            "bucket_left": round(EXTREMES * fs),
-            "peak_blocks": round(fs / block),
-            "warm_up": round(WARM_UP * fs / block),
-            "range_known": round(WARM_UP * fs),
-            "shortest_noise": round(SHORTEST_NOISE * fs),
+            "bucket": round(quality.extremes * fs),
+            "bucket_left": round(quality.extremes * fs),
+            "peak_blocks": round(quality.peak_bucket * fs / block),
+            "warm_up": round(quality.warm_up * fs / block),
+            "range_known": round(quality.warm_up * fs),
+            "shortest_noise": round(quality.shortest_noise * fs),
             "restart": 1,
-            "rail_zone": RAIL_ZONE,
-            "rail_step": 1 / (RAIL_TIME * fs),
-            "enter": quality.enter,
-            "leave": quality.leave,
-            "quiet_share": QUIET_SHARE,
+            "rail_step": 1 / (quality.rail_time * fs) if quality.rail_time else math.inf,
+            **{name: getattr(quality, name) for name in _RATIOS},
             "last": math.nan,
             "high": -math.inf,
             "high_before": -math.inf,
             "low": math.inf,
             "low_before": math.inf,
         }
-        bands = (PEAK_BAND, FLOOR_BAND)
-        self._sections = np.stack([butter(2, band, "bandpass", fs=fs / box, output="sos") for band in bands])
+        self._filters = (fs / box, (quality.peak_band, quality.floor_band))
         self._state = new_state(_STATE, **values)
-        self._memory = np.zeros((len(bands), self._sections.shape[1], 2))
-        self._energy = np.zeros(len(bands))
+        self._memory = np.zeros((*_sections(*self._filters).shape[:2], 2))
+        self._energy = np.zeros(len(self._memory))
         self._flags = np.zeros(2 * look + 1, dtype=np.uint8)
-        self._floors = np.zeros(round(FLOOR_WINDOW * fs / block))
-        self._peaks = np.zeros(PEAK_MEMORY)
+        self._floors = np.zeros(round(quality.floor_window * fs / block))
+        self._peaks = np.zeros(quality.peak_buckets)
         self._ended = False
         self.delay = look / fs
         self.position = 0
@@ -235,7 +347,7 @@ class QualityStream:
         samples = np.ascontiguousarray(lead)
         codes = np.empty(len(samples), dtype=np.uint8)
         n_codes = decide(
-            samples, self._state[0], self._flags, self._sections, self._memory, self._energy,
+            samples, self._state[0], self._flags, _sections(*self._filters), self._memory, self._energy,
             self._floors, self._peaks, codes,
         )  # fmt: skip
         self.position += len(samples)
@@ -255,6 +367,16 @@ class QualityStream:
         self._ended = True
         codes = np.empty(len(self._flags), dtype=np.uint8)
         return codes[: drain(self._state[0], self._flags, codes)]
+
+
+@lru_cache(maxsize=16)
+def _sections(fs: float, bands: tuple[Band, ...]) -> NDArray[np.float64]:
+    """Return a Butterworth band-pass a band, as second-order sections; designing them takes a millisecond."""
+    from scipy.signal import butter
+
+    sections = np.stack([butter(2, band, "bandpass", fs=fs, output="sos") for band in bands])
+    sections.flags.writeable = False
+    return sections
 
 
 class UnusableSpans(NamedTuple):

@@ -10,15 +10,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import check_chunk, check_flush, check_fs
+from mhealth.core import check_chunk, check_flush
+from mhealth.dsp._rates import ECG_RATES, RateRange
+from mhealth.errors import InvalidParameterError
 
-__all__ = ["HIGHEST_RATE", "LOWEST_RATE", "ResampleStream", "Resampler"]
-
-LOWEST_RATE, HIGHEST_RATE = 100.0, 2000.0
-"""Sampling rates in Hz that we support: an ECG below 100 Hz has lost the edges of its waves."""
-
-ZERO_CROSSINGS = 8
-"""Half the support of the interpolator, in zero crossings of its sinc: ±40 ms between 250 and 500 Hz."""
+__all__ = ["ResampleStream", "Resampler"]
 
 BETA = 5.65
 """Shape of the Kaiser window: 60 dB in the stop band (Kaiser 1974, β = 0.1102 (A − 8.7))."""
@@ -27,7 +23,8 @@ CUTOFF = 0.8
 """Half-amplitude frequency as a share of the lower Nyquist rate.
 
 With 8 zero crossings and 60 dB the transition band is ±0.23 of the Nyquist rate wide: 0.8 stops nearly all that
-would alias, and passes what lies below 0.57 (71 Hz at 250 Hz).
+would alias, and passes what lies below 0.57 (71 Hz at 250 Hz). With 10 it is ±0.18: all that would alias is stopped,
+and what lies below 0.62 passes (3.1 Hz at 10 Hz).
 """
 
 MOST_PHASES = 4096
@@ -45,8 +42,12 @@ class Resampler:
     Parameters
     ----------
     rate : float, default=250.0
-        Rate of the output in Hz, from 100 to 2000. 250 Hz is what QTDB was recorded at and half of LUDB's rate; the
+        Rate of the output in Hz, within `rates`. 250 Hz is what QTDB was recorded at and half of LUDB's rate; the
         pass band then reaches 71 Hz, beyond the energy of P, QRS and T.
+    zero_crossings : int, default=8
+        Half the support of the interpolator, in zero crossings of its sinc: ±40 ms between 250 and 500 Hz.
+    rates : RateRange, default=ECG_RATES
+        Rates that input and output may have.
 
     Notes
     -----
@@ -66,10 +67,16 @@ class Resampler:
     """
 
     rate: float = 250.0
+    zero_crossings: int = 8
+    rates: RateRange = ECG_RATES
 
     def __post_init__(self) -> None:
-        """Check the rate."""
-        check_fs(self.rate, lowest=LOWEST_RATE, highest=HIGHEST_RATE)
+        """Check the rate and the support."""
+        self.rates.check(self.rate)
+        if isinstance(self.zero_crossings, bool) or not isinstance(self.zero_crossings, int) or self.zero_crossings < 1:
+            raise InvalidParameterError(
+                f"zero_crossings={self.zero_crossings!r} must be an integer, at least 1; 8 stop most, 10 all aliases."
+            )
 
     def open(self, *, fs: float) -> ResampleStream:
         """Return a stream for one lead sampled at `fs` Hz.
@@ -77,7 +84,7 @@ class Resampler:
         Raises
         ------
         InvalidParameterError
-            If `fs` lies outside 100 to 2000 Hz.
+            If `fs` lies outside `rates`.
         """
         return ResampleStream(self, fs=fs)
 
@@ -89,7 +96,7 @@ class Resampler:
         lead : array_like of shape (n_samples,)
             Samples in any unit; NaN is missing data.
         fs : float
-            Sampling rate in Hz, from 100 to 2000.
+            Sampling rate in Hz, within `rates`.
 
         Returns
         -------
@@ -119,10 +126,10 @@ class ResampleStream:
     """
 
     def __init__(self, resampler: Resampler, *, fs: float) -> None:
-        fs = check_fs(fs, lowest=LOWEST_RATE, highest=HIGHEST_RATE)
+        fs = resampler.rates.check(fs)
         self.ratio = (Fraction(fs) / Fraction(resampler.rate)).limit_denominator(MOST_PHASES)
         # An even half-width makes the number of taps a multiple of four, as the kernel wants it.
-        self._half = 0 if self.ratio == 1 else 2 * math.ceil(ZERO_CROSSINGS / _bandwidth(self.ratio) / 2)
+        self._half = 0 if self.ratio == 1 else 2 * math.ceil(resampler.zero_crossings / _bandwidth(self.ratio) / 2)
         self.delay = self._half / fs
         self.position = 0
         self._produced = 0

@@ -89,8 +89,8 @@ class LeadSegmenterStream:
 
     Notes
     -----
-    State: rings of raw and smoothed samples, scales and floors, 128 samples each at the settings for ECG; a gap's worth
-    of candidates; the state of the running scale, and the samples that wait for theirs. 9 kB in all.
+    State: rings of raw and smoothed samples, scales and floors, of 128 samples each for ECG and 32 for breathing; a
+    gap's worth of candidates; the state of the running scale, and the samples that wait for theirs. 9 and 4 kB in all.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
