@@ -1,19 +1,19 @@
-"""Candidates a second, and their distance to expert marks, on LUDB and QTDB: prints the table of the README.
+"""Candidates a second, and their distance to expert marks: prints the tables of the README.
 
-Run from the repository root: python experiments/candidates/measure.py ../shared/data
+Run from the repository root: python experiments/candidates/measure.py ../shared/data [ludb qtdb bidmc]
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from data_loaders import Dataset, Ludb, Qtdb
+from data_loaders import Bidmc, Dataset, Ludb, Qtdb
 from mhealth.core import Recording, Spans
-from mhealth.segmentation import EcgSegmenter
+from mhealth.segmentation import BreathSegmenter, EcgSegmenter
 
 MARGIN = 10.0  # seconds around the annotated beats of a QTDB record that are segmented with them
 
@@ -38,7 +38,7 @@ def distances(position: np.ndarray, marks: np.ndarray) -> np.ndarray:
     return np.minimum(np.abs(marks - position[after - 1]), np.abs(position[after] - marks))
 
 
-def measure(dataset: Dataset, names: Sequence[str], *, shared: bool) -> list[str]:
+def measure_beats(dataset: Dataset, names: Sequence[str], *, shared: bool) -> list[str]:
     """Return the cells of one row; `shared` marks belong to all channels and count for the nearest of them too."""
     segmenter = EcgSegmenter()
     count, seconds = 0, 0.0
@@ -69,15 +69,51 @@ def measure(dataset: Dataset, names: Sequence[str], *, shared: bool) -> list[str
     return cells
 
 
-def main(data: Path) -> None:
-    print("| records | candidates/s | peaks: mean ms | 95 % | nearer | boundaries: mean ms | 95 % | nearer |")
-    print("|---|---|---|---|---|---|---|---|")
-    for title, dataset, shared in (("LUDB", Ludb(data / "ludb"), False), ("QTDB", Qtdb(data / "qtdb"), True)):
-        half = tuning_half(dataset.records)
-        others = [name for name in dataset.records if name not in half]
-        for which, names in (("all", dataset.records), ("tuning half", sorted(half)), ("other half", others)):
-            print(f"| {title}, {which} | {' | '.join(measure(dataset, names, shared=shared))} |", flush=True)
+def measure_breaths(dataset: Dataset, names: Sequence[str]) -> list[str]:
+    """Return the cells of one row."""
+    segmenter = BreathSegmenter()
+    count, seconds = 0, 0.0
+    ends: list[np.ndarray] = []
+    for name in names:
+        recording, annotation, _ = dataset.load(name)
+        channel = recording.channels.index("RESP")
+        found = segmenter.segment(recording.signals[:, channel], fs=recording.fs)
+        count += len(found)
+        seconds += recording.duration
+        ends.append(distances(found.position, annotation.spans.offset) / recording.fs)
+    joined = np.concatenate(ends)
+    worst = max(float(part.mean()) for part in ends)
+    return [
+        f"{count / seconds:.2f}",
+        *(f"{value:.3f}" for value in (joined.mean(), np.percentile(joined, 95), np.percentile(joined, 99), worst)),
+    ]
+
+
+def print_table(
+    title: str, head: Sequence[str], dataset: Dataset, measure: Callable[[Dataset, Sequence[str]], list[str]]
+) -> None:
+    """Print what `measure` finds in all records, in the half that served for tuning, and in the other."""
+    print(f"\n| records | {' | '.join(head)} |\n|{'---|' * (len(head) + 1)}")
+    half = tuning_half(dataset.records)
+    others = [name for name in dataset.records if name not in half]
+    for which, names in (("all", dataset.records), ("tuning half", sorted(half)), ("other half", others)):
+        print(f"| {title}, {which} | {' | '.join(measure(dataset, names))} |", flush=True)
+
+
+def main(data: Path, which: Sequence[str]) -> None:
+    beats = ("candidates/s", "peaks: mean ms", "95 %", "nearer", "boundaries: mean ms", "95 %", "nearer")
+    breaths = ("candidates/s", "end of inspiration: mean s", "95 %", "99 %", "worst recording's mean")
+    for name in which:
+        match name:
+            case "ludb":
+                print_table("LUDB", beats, Ludb(data / name), lambda *args: measure_beats(*args, shared=False))
+            case "qtdb":
+                print_table("QTDB", beats, Qtdb(data / name), lambda *args: measure_beats(*args, shared=True))
+            case "bidmc":
+                print_table("BIDMC", breaths, Bidmc(data / name), measure_breaths)
+            case _:
+                raise SystemExit(f"{name!r} must be ludb, qtdb or bidmc.")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:] or ("ludb", "qtdb", "bidmc"))

@@ -256,7 +256,7 @@ class EcgSegmenter(Segmenter):
 class BreathSegmenter(Segmenter):
     """Adaptive segmentation of respiration: belt, impedance, airflow or CO2, from 4 to 70 breaths a minute.
 
-    Any rate from 10 to 1000 Hz, any unit and polarity. About 1.4 candidates a second; in BIDMC the nearest is 0.08 s
+    Any rate from 10 to 1000 Hz, any unit and polarity. About 1.3 candidates a second; in BIDMC the nearest is 0.08 s
     from an annotator's end of an inspiration on average. The method and its settings are described at `Segmenter`.
     Their defaults were tuned on a random half of the BIDMC recordings and on simulated breathing for these distances,
     not for any label: see `experiments/candidates`. Breaths and heartbeats are told apart by what learns from the
@@ -270,12 +270,13 @@ class BreathSegmenter(Segmenter):
     zero_crossings : int, default=10
         What lies below 3.1 Hz passes, what would fold is stopped; delays by 1.25 s where the rate is changed.
     running_scale : RunningScale
-        Its window of 8 s holds one flank at least of a breath at 4 a minute.
+        Its window of 8 s holds one flank at least of a breath at 4 a minute; a time constant of 20 s remembers in a pause
+        how large breaths are, so that noise and heartbeats stay small beside them.
     box : float, default=0.3
         Tuned; it leaves 80 % of the fastest breath.
     reach, arm : float, default=0.1 and 1.0
         Tuned; one sample, and from the peak of an ordinary breath to beyond its flank.
-    prominence, prominence_floor : float, default=0.01 and 0.5
+    prominence, prominence_floor : float, default=0.03 and 0.5
         Tuned.
     deviation, deviation_floor, deviation_range : float, default=0.02, 0.5 and 0.3
         Tuned, for a `reference` of 1.0, which is by definition.
@@ -302,12 +303,12 @@ class BreathSegmenter(Segmenter):
     rates: RateRange = BREATH_RATES
     zero_crossings: int = 10
     running_scale: RunningScale = field(
-        default_factory=lambda: RunningScale(window=8.0, ahead=1.1, time_constant=4.0, block=0.4)
+        default_factory=lambda: RunningScale(window=8.0, ahead=1.1, time_constant=20.0, block=0.4)
     )
     box: float = 0.3
     reach: float = 0.1
     arm: float = 1.0
-    prominence: float = 0.01
+    prominence: float = 0.03
     prominence_floor: float = 0.5
     deviation: float = 0.02
     deviation_floor: float = 0.5

@@ -110,3 +110,26 @@ def naive_candidates(x, scale, floor, c):
             rows += [*split(last, i), found]
             last = i
     return rows + split(last, len(x) - 1)
+
+
+def naive_lead(segmenter, lead):
+    """Return the candidates of a lead at the internal rate of a segmenter, whose settings are in seconds."""
+    running, rate = segmenter.running_scale, segmenter.rate
+    counts = ("reach", "arm", "shortest", "busy_gap", "longest_gap")
+    ratios = ("prominence", "prominence_floor", "deviation", "deviation_floor", "deviation_range", "busy_range")
+    c = {name: round(getattr(segmenter, name) * rate) for name in counts}
+    c |= {name: getattr(segmenter, name) for name in ratios}
+    c |= {"rate": rate, "half": round(segmenter.box * rate) // 2, "reference": segmenter.reference * rate}
+    block = round(running.block * rate)
+    rows = []
+    for start, x in stretches(lead):
+        scale, floor = naive_scale(
+            x,
+            window=round(running.window * rate / block) * block,
+            ahead=round(running.ahead * rate),
+            block=block,
+            weight=-math.expm1(-1 / (running.time_constant * rate)),
+            quantile=running.quantile,
+        )
+        rows += [(start + i, *rest) for i, *rest in naive_candidates(x, scale, floor, c)]
+    return rows

@@ -13,7 +13,7 @@ from mhealth.core import Candidates
 from mhealth.dsp import RunningScale
 from mhealth.errors import InvalidParameterError, InvalidSignalError, StreamError
 from mhealth.segmentation import EcgSegmenter, LeadCandidates, Turn
-from naive_segmentation import naive_candidates, naive_scale, stretches
+from naive_segmentation import naive_lead, stretches
 
 ECG = EcgSegmenter()
 SHORT = EcgSegmenter(running_scale=RunningScale(window=0.4, ahead=0.16, time_constant=0.3))
@@ -56,36 +56,13 @@ def same_bits(one: LeadCandidates, other: LeadCandidates) -> bool:
     return all(a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
 
 
-def naive(segmenter: EcgSegmenter, lead: np.ndarray) -> list[tuple]:
-    """Return the candidates by definition."""
-    running = segmenter.running_scale
-    counts = ("reach", "arm", "shortest", "busy_gap", "longest_gap")
-    ratios = ("prominence", "prominence_floor", "deviation", "deviation_floor", "deviation_range", "busy_range")
-    c = {name: round(getattr(segmenter, name) * 250) for name in counts}
-    c |= {name: getattr(segmenter, name) for name in ratios}
-    c |= {"rate": 250.0, "half": round(segmenter.box * 250) // 2, "reference": segmenter.reference * 250}
-    block = round(running.block * 250)
-    rows = []
-    for start, x in stretches(lead):
-        scale, floor = naive_scale(
-            x,
-            window=round(running.window * 250 / block) * block,
-            ahead=round(running.ahead * 250),
-            block=block,
-            weight=-math.expm1(-1 / (running.time_constant * 250)),
-            quantile=running.quantile,
-        )
-        rows += [(start + i, *rest) for i, *rest in naive_candidates(x, scale, floor, c)]
-    return rows
-
-
 @settings(max_examples=60)
 @given(seed=seeds, n=st.integers(0, 500))
 @example(seed=0, n=0)
 @example(seed=0, n=1)
 def test_candidates_are_as_defined(seed, n):
     lead = made_lead(seed, n)
-    got, expected = whole(SHORT, lead), naive(SHORT, lead)
+    got, expected = whole(SHORT, lead), naive_lead(SHORT, lead)
     assert got.position.tolist() == [row[0] for row in expected]
     assert got.kind.tolist() == [row[1] for row in expected]
     np.testing.assert_allclose(got.scale, [row[2] for row in expected], rtol=1e-6)  # float32
