@@ -7,10 +7,10 @@ from mhealth.dsp._scale import RunningScale, RunningScaleStream, ScaleAndFloor
 
 __all__ = [
     "BREATH_RATES",
-    "BreathQuality",
     "ECG_RATES",
     "HIGHEST_RATE",
     "LOWEST_RATE",
+    "BreathQuality",
     "QualityStream",
     "RateRange",
     "Reason",

@@ -204,6 +204,9 @@ class EcgSegmenter(Segmenter):
     ----------
     rate : float, default=250.0
         In Hz: what QTDB was recorded at, and enough for the edges of a QRS complex.
+    rates : RateRange, default=ECG_RATES
+    zero_crossings : int, default=8
+        Delays by 40 ms where the rate is changed from 500 Hz.
     running_scale : RunningScale
         Its window holds a beat at least.
     box : float, default=0.02
@@ -270,8 +273,8 @@ class BreathSegmenter(Segmenter):
     zero_crossings : int, default=10
         What lies below 3.1 Hz passes, what would fold is stopped; delays by 1.25 s where the rate is changed.
     running_scale : RunningScale
-        Its window of 8 s holds one flank at least of a breath at 4 a minute; a time constant of 20 s remembers in a pause
-        how large breaths are, so that noise and heartbeats stay small beside them.
+        Its window of 8 s holds one flank at least of a breath at 4 a minute; its time constant of 20 s keeps breaths in
+        view during a pause, so that noise and heartbeats stay small beside them.
     box : float, default=0.3
         Tuned; it leaves 80 % of the fastest breath.
     reach, arm : float, default=0.1 and 1.0

@@ -16,11 +16,11 @@ import mhealth.crf
 import mhealth.labeling
 import mhealth.sparse
 from mhealth.crf import ECG_GRAMMAR, Potentials, SpanDecoder, SpanWeights
-from mhealth.dsp import Resampler, RunningScale, SignalQuality
+from mhealth.dsp import BREATH_RATES, BreathQuality, Resampler, RunningScale, SignalQuality
 from mhealth.errors import StreamError
 from mhealth.labeling import TrainingSettings
 from mhealth.labeling._front_end import FrontEnd
-from mhealth.segmentation import EcgSegmenter
+from mhealth.segmentation import BreathSegmenter, EcgSegmenter, quasi_periodic_segmenter
 from mhealth.simulate import synthetic_ecg
 from mhealth.sparse import Window
 
@@ -47,12 +47,21 @@ STAGES = [
     Stage(s := EcgSegmenter(), lambda s=s: s.open_lead()),
     Stage(s, lambda s=s: s.open(fs=FS)),
     Stage(s, lambda s=s: s.open(fs=FS, channels=("I", "II")), 2),
+    Stage(s := Resampler(rate=10.0, zero_crossings=10, rates=BREATH_RATES), lambda s=s: s.open(fs=FS)),
+    Stage(s := BreathQuality(), lambda s=s: s.open(fs=FS)),
+    Stage(s := BreathSegmenter(), lambda s=s: s.open_lead()),
+    Stage(s, lambda s=s: s.open(fs=FS)),
+    Stage(s, lambda s=s: s.open(fs=FS, channels=("RIP", "RESP")), 2),
+    Stage(s := quasi_periodic_segmenter(shortest_period=0.3), lambda s=s: s.open(fs=FS)),
 ]
 SETTINGS = [
     Resampler(),
     RunningScale(),
     SignalQuality(),
     EcgSegmenter(),
+    BreathQuality(),
+    BreathSegmenter(),
+    quasi_periodic_segmenter(shortest_period=0.3),
     Window(before=0.1, after=0.2, n_points=10),
     ECG_GRAMMAR,
     TrainingSettings(),
