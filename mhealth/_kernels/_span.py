@@ -23,6 +23,9 @@ MINUS_INFINITY = -np.inf
 # Divisors are positive; numpy's error model leaves out the check for zero that costs a tenth of the time.
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 
+# For kernels that make no array. Those of small steps spend a quarter of their time on numba's atomic reference counts.
+borrowing_kernel = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+
 
 @kernel
 def log_sum(terms, count, best):
@@ -37,13 +40,22 @@ def log_sum(terms, count, best):
     return best + math.log(sum_)
 
 
+@borrowing_kernel
+def highest(values):
+    """Return the largest of some values."""
+    best = values[0]
+    for value in values:
+        best = max(best, value)
+    return best
+
+
 @kernel
 def duration_bin(length, longest, n_bins):
     """Return the duration bin of a span of `length` seconds."""
     return min(n_bins - 1, int(length * (n_bins / longest)))
 
 
-@kernel
+@borrowing_kernel
 def spans_that_stop(j, times, cap, middles, lengths):
     """Fill middle and length of the spans (j - 1 - k, j), shortest first; return how many are at most `cap` long."""
     middle = j - 1
@@ -297,58 +309,88 @@ def expectations(
         )  # fmt: skip
 
 
-@kernel
+def with_untimed(duration):
+    """Append a bin of zeros to the log potentials of durations, shape (S, n_bins): that of spans without duration."""
+    return np.append(duration, np.zeros((len(duration), 1)), axis=1)
+
+
+@borrowing_kernel
+def measure_spans(j, first, times, longest, continues, n_bins, lengths, back, bins, counts):
+    """Note what all passes over the spans (j - 1 - k, j) need; `first` is the first row of the stretch, or negative.
+
+    ``counts[y]`` spans, shortest first, are short enough for state y; ``bins[k, y]`` is the duration bin of each,
+    `n_bins` for one that has no duration because it starts the stretch; its middle lies ``back[k]`` rows before j.
+    """
+    n_spans = spans_that_stop(j, times, highest(longest), back, lengths)
+    for k in range(n_spans):
+        back[k] = j - back[k]
+    for y in range(longest.size):
+        per_second = n_bins / longest[y]
+        count = 0
+        while count < n_spans and (lengths[count] <= longest[y] or (count == 0 and continues[y])):
+            bins[count, y] = min(n_bins - 1, int(lengths[count] * per_second))
+            count += 1
+        if first >= 0 and count == j - first:
+            bins[count - 1, y] = n_bins
+        counts[y] = count
+
+
+@borrowing_kernel
+def first_link(j, y, count, times, longest):
+    """Return the first of the `count` spans of y stopping at row j that is maximal: the next row is too far for it."""
+    k = count
+    while k > 0 and times[j + 1] - times[j - k] > longest[y]:
+        k -= 1
+    return k
+
+
+@borrowing_kernel
 def best_arcs(
-    j, from_state, to_state, first, last, n_spans, offset, middle, times, longest, continues, self_transition, duration,
-    total, fresh, chained, ended, started, linked, middles, lengths, barrier,
+    j, y, oldest, last, back, bins, counts, offset, middle, times, longest, continues, self_transition, duration,
+    total, fresh, chained, ended, started, linked,
 ):  # fmt: skip
-    """Find the best spans of states from `from_state` to before `to_state` that stop, and that are continued, at j.
+    """Find the best spans of state y that stop, and that are continued, at row j; none starts before row `oldest`.
 
-    No span of y starts before node ``barrier[y]``; `first` is the first node of the stretch (−1: not in the arrays).
-
+    `back`, `bins` and `counts` are those of `measure_spans` for row j. ``duration[y, n_bins]`` is zero.
     ``started[j, y]`` and ``linked[j, y]`` get the start i of either: ``2 i`` for a new span, ``2 i + 1`` for one that
     continues the span before it, −1 where there is none.
     """
-    n_bins = duration.shape[1]
-    for y in range(from_state, to_state):
-        best = MINUS_INFINITY
-        best_link = MINUS_INFINITY
-        start = -1
-        link = -1
-        goes_on = continues[y]
-        for k in range(min(n_spans, j - barrier[y])):
-            length = lengths[k]
-            if length > longest[y] and (k > 0 or not goes_on):
-                break
+    untimed = duration.shape[1] - 1
+    goes_on = continues[y]
+    best = MINUS_INFINITY
+    start = -1
+    count = min(counts[y], j - oldest)
+    for k in range(count):
+        i = j - 1 - k
+        score = middle[j - back[k], y]
+        term = fresh[i, y] + score + duration[y, untimed if last else bins[k, y]]
+        if term > best:
+            best = term
+            start = 2 * i
+        if goes_on and chained[i, y] + score > best:
+            best = chained[i, y] + score
+            start = 2 * i + 1
+    started[j, y] = start
+    linked[j, y] = -1
+    ended[j, y] = best + total[j, y]
+    if last:
+        return
+    ended[j, y] += offset[j, y]
+    best = MINUS_INFINITY
+    if goes_on:
+        for k in range(first_link(j, y, count, times, longest), count):
             i = j - 1 - k
-            score = middle[middles[k], y]
-            term = fresh[i, y] + score
-            if i > first and not last:
-                term += duration[y, duration_bin(length, longest[y], n_bins)]
-            if term > best:
-                best = term
-                start = 2 * i
-            if not goes_on:
-                continue
+            score = middle[j - back[k], y]
+            if fresh[i, y] + score > best:
+                best = fresh[i, y] + score
+                linked[j, y] = 2 * i
             if chained[i, y] + score > best:
                 best = chained[i, y] + score
-                start = 2 * i + 1
-            if not last and times[j + 1] - times[i] > longest[y]:
-                if fresh[i, y] + score > best_link:
-                    best_link = fresh[i, y] + score
-                    link = 2 * i
-                if chained[i, y] + score > best_link:
-                    best_link = chained[i, y] + score
-                    link = 2 * i + 1
-        started[j, y] = start
-        linked[j, y] = link
-        ended[j, y] = best + total[j, y]
-        if not last:
-            ended[j, y] += offset[j, y]
-            chained[j, y] = best_link + self_transition[y]
+                linked[j, y] = 2 * i + 1
+    chained[j, y] = best + self_transition[y]
 
 
-@kernel
+@borrowing_kernel
 def best_starts(j, onset, transition, total, fresh, ended, before):
     """Find the best state ``before[j, y]`` before a new span of each state y at j."""
     n_states = total.shape[1]
@@ -364,36 +406,27 @@ def best_starts(j, onset, transition, total, fresh, ended, before):
 
 
 @kernel
-def best_step(
-    j, first, last, onset, offset, middle, times, longest, continues, transition, self_transition, duration,
-    total, fresh, chained, ended, before, started, linked, middles, lengths, barrier,
-):  # fmt: skip
-    """Fill row j of all tables of best paths; of the last node, only that of spans which stop there."""
-    n_spans = spans_that_stop(j, times, longest.max(), middles, lengths)
-    best_arcs(
-        j, 0, total.shape[1], first, last, n_spans, offset, middle, times, longest, continues, self_transition,
-        duration, total, fresh, chained, ended, started, linked, middles, lengths, barrier,
-    )  # fmt: skip
-    if not last:
-        best_starts(j, onset, transition, total, fresh, ended, before)
-
-
-@kernel
 def best_path(
     inside, onset, offset, middle, times, allowed, longest, continues, transition, self_transition, duration,
-    total, fresh, chained, ended, before, started, linked, middles, lengths, barrier, start, stop, state,
+    total, fresh, chained, ended, before, started, linked, lengths, back, bins, counts, barrier, start, stop, state,
 ):  # fmt: skip
     """Fill start, stop and state of the best labelling, chains merged; return its score and number of spans."""
-    n_nodes = len(times)
+    n_nodes, n_states = inside.shape
     for j in range(n_nodes):
         open_row(j, inside, allowed, total, fresh, chained, barrier)
-        if j > 0:
-            best_step(
-                j, 0, j == n_nodes - 1, onset, offset, middle, times, longest, continues, transition, self_transition,
-                duration, total, fresh, chained, ended, before, started, linked, middles, lengths, barrier,
+        if j == 0:
+            continue
+        last = j == n_nodes - 1
+        measure_spans(j, 0, times, longest, continues, duration.shape[1] - 1, lengths, back, bins, counts)
+        for y in range(n_states):
+            best_arcs(
+                j, y, barrier[y], last, back, bins, counts, offset, middle, times, longest, continues,
+                self_transition, duration, total, fresh, chained, ended, started, linked,
             )  # fmt: skip
+        if not last:
+            best_starts(j, onset, transition, total, fresh, ended, before)
     j = n_nodes - 1
-    y = np.argmax(ended[j])
+    y = int(np.argmax(ended[j]))
     score = ended[j, y]
     count = 0
     while j > 0 and score > MINUS_INFINITY:
@@ -415,16 +448,17 @@ def best_path(
 @kernel
 def best_paths(
     inside, onset, offset, middle, times, bounds, first, last, allowed, longest, continues, transition, self_transition,
-    duration, lattice, arcs, row, integers, score, start, stop, state, n_spans,
+    duration, lattice, arcs, lengths, back, bins, counts, barrier, score, start, stop, state, n_spans,
 ):  # fmt: skip
     """Run Viterbi over sequences `first` to `last`; the spans of each lie from its first node on.
 
-    Buffers as for `expectations`, but `lattice` (4, m, S), `arcs` (3, m, S) of int64 and `row` of m entries.
+    Durations end with a bin of zeros. Buffers for the longest sequence of m nodes: `lattice` (4, m, S); of int64
+    `arcs` (3, m, S), `back` (m,), `counts` and `barrier` (S,); `lengths` (m,); of int16 `bins` (m, S).
     """
     for s in range(first, last):
         a, b = bounds[s], bounds[s + 1]
         score[s], n_spans[s] = best_path(
             inside[a:b], onset[a:b], offset[a:b], middle[a:b], times[a:b], allowed[a:b], longest, continues,
             transition, self_transition, duration, lattice[0], lattice[1], lattice[2], lattice[3],
-            arcs[0], arcs[1], arcs[2], integers[0], row, integers[1], start[a:b], stop[a:b], state[a:b],
+            arcs[0], arcs[1], arcs[2], lengths, back, bins, counts, barrier, start[a:b], stop[a:b], state[a:b],
         )  # fmt: skip

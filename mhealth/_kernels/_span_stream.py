@@ -3,12 +3,11 @@
 A *hypothesis* (i, y, c) is a span of y that starts at row i: c = 0 a new one, c = 1 one that continues the span before
 it. An *arc* (j, y, c) is the best span of y that stops at row j (c = 0), or is continued there (c = 1); column
 ``2 y + c`` of a table holds either. The *root* is the last committed arc: the window's best paths all pass through it.
-``branch`` is the first arc after the root on the best path to an arc, as ``row * 2 S + column``.
 
 Best paths are found among log scores. Sums, which give probabilities but decide nothing, are kept as plain numbers,
-six times faster: ``mass[i, column]`` is the sum over everything before a hypothesis, divided by a factor of row i;
-``growth[t, y]`` is exp(inside[t, y]) times the factor of row t over that of row t + 1. What differs by a factor beyond
-the range of float64, 1e±300, within one window gets probability zero.
+six times faster: ``fresh_mass[i, y]`` and ``chained_mass[i, y]`` are the sums over everything before a hypothesis, over
+a factor of row i; ``growth[t, y]`` is exp(inside[t, y]) times the factor of row t over that of row t + 1. What differs
+by a factor beyond the range of float64, 1e±300, within one window gets probability zero.
 
 numba notices a change of this file, but not of `_span.py`: after changing that one, touch this one too.
 Buffers are passed as the tuples that `mhealth.crf._stream` makes, in the order in which they are unpacked here;
@@ -21,11 +20,10 @@ from mhealth._kernels._span import (
     MINUS_INFINITY,
     best_arcs,
     best_starts,
-    best_step,
-    duration_bin,
-    kernel,
-    spans_that_start,
-    spans_that_stop,
+    borrowing_kernel,
+    first_link,
+    highest,
+    measure_spans,
 )
 
 # Where the stream's marks lie: the first row of the stretch (−1: no longer in the window), the rows filled, the root's
@@ -35,29 +33,37 @@ FIRST, FILLED, ROOT_ROW, ROOT_COLUMN, N_WAITING, N_OUT, N_INTERVALS = range(7)
 SMALLEST = 1e-280  # of a sum, relative to the row before: leaves room for sums over a window
 
 
-@kernel
+@borrowing_kernel
 def last_arc_column(i, y, chain, before):
     """Return the column of the arc, at row i, that precedes hypothesis (i, y, chain)."""
     return 2 * y + 1 if chain else 2 * before[i, y]
 
 
-@kernel
-def label_row(j, root, before, started, linked, branch):
-    """Fill the branches of the arcs at row j, −1 for those that pass the root by."""
-    n_columns = branch.shape[1]
-    for column in range(n_columns):
-        y = column >> 1
-        arc = linked[j, y] if column & 1 else started[j, y]
-        if arc >> 1 < root:
-            branch[j, column] = -1
-        elif arc >> 1 == root:
-            branch[j, column] = j * n_columns + column
-        else:
-            branch[j, column] = branch[arc >> 1, last_arc_column(arc >> 1, y, arc & 1, before)]
+@borrowing_kernel
+def step(j, oldest, last, structure, unaries, times, spans, best, arcs):
+    """Find the best arcs at row j, from row `oldest` on, and unless it is the last one the best hypotheses."""
+    longest, continues, transition, self_transition, duration = structure
+    onset, offset, middle = unaries
+    back, bins, counts = spans
+    total, fresh, chained, ended = best
+    before, started, linked = arcs
+    for y in range(len(longest)):
+        best_arcs(
+            j, y, oldest, last, back[j], bins[j], counts[j], offset, middle, times, longest, continues,
+            self_transition, duration, total, fresh, chained, ended, started, linked,
+        )  # fmt: skip
+    if not last:
+        best_starts(j, onset, transition, total, fresh, ended, before)
 
 
-@kernel
-def restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept, scratch):
+@borrowing_kernel
+def passes(arc, y, root, kept):
+    """Return whether an arc of state y that starts as `arc` says passes through the root, or is impossible."""
+    return arc < 0 or (arc >> 1 >= root and kept[arc >> 1, 2 * y + (arc & 1)])
+
+
+@borrowing_kernel
+def restrict(newest, marks, structure, unaries, times, spans, best, arcs, kept, stopped):
     """Make every best path of the window pass through the root.
 
     Those that do so already keep their values bit for bit: a maximum over fewer paths that still holds the best one is
@@ -65,12 +71,11 @@ def restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept,
     """
     longest, continues, transition, self_transition, duration = structure
     onset, offset, middle = unaries
+    back, bins, counts = spans
     total, fresh, chained, ended = best
     before, started, linked = arcs
-    lengths, middles, barrier = scratch
     n_states = total.shape[1]
     root = marks[ROOT_ROW]
-    barrier[:] = root
     state, chain = marks[ROOT_COLUMN] >> 1, marks[ROOT_COLUMN] & 1
     for y in range(n_states):
         kept[root, 2 * y] = not chain and before[root, y] == state
@@ -81,43 +86,44 @@ def restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept,
             fresh[root, y] = ended[root, state] + transition[state, y] + onset[root, y] - total[root, y]
         if not kept[root, 2 * y + 1]:
             chained[root, y] = MINUS_INFINITY
+    intact_from = root + 1  # the first of the rows up to the present one through which all paths are kept
     for j in range(root + 1, newest):
-        n_spans = 0
+        n_broken = 0
         for y in range(n_states):
-            # An arc that was impossible stays so.
-            stops, goes_on = started[j, y], linked[j, y]
-            stop_kept = stops < 0 or (stops >> 1 >= root and kept[stops >> 1, 2 * y + (stops & 1)])
-            link_kept = goes_on < 0 or (goes_on >> 1 >= root and kept[goes_on >> 1, 2 * y + (goes_on & 1)])
-            branch[j, 2 * y] = stop_kept  # for the moment
-            kept[j, 2 * y + 1] = link_kept
-            if stop_kept and link_kept:
+            stop_kept = passes(started[j, y], y, root, kept)
+            kept[j, 2 * y + 1] = passes(linked[j, y], y, root, kept)
+            stopped[y] = stop_kept
+            if stop_kept and kept[j, 2 * y + 1]:
                 continue
-            if n_spans == 0:
-                n_spans = spans_that_stop(j, times, longest.max(), middles, lengths)
+            n_broken += 1
             best_arcs(
-                j, y, y + 1, marks[FIRST], False, n_spans, offset, middle, times, longest, continues, self_transition,
-                duration, total, fresh, chained, ended, started, linked, middles, lengths, barrier,
+                j, y, root, False, back[j], bins[j], counts[j], offset, middle, times, longest, continues,
+                self_transition, duration, total, fresh, chained, ended, started, linked,
             )  # fmt: skip
         for y in range(n_states):
-            kept[j, 2 * y] = before[j, y] >= 0 and branch[j, 2 * before[j, y]] == 1
-        if n_spans > 0:
+            kept[j, 2 * y] = n_broken == 0 or (before[j, y] >= 0 and stopped[before[j, y]])
+        if n_broken:
+            intact_from = j + 1
             best_starts(j, onset, transition, total, fresh, ended, before)
-        label_row(j, root, before, started, linked, branch)
+        elif times[j + 1] - times[intact_from - 1] > highest(longest):
+            break  # later spans start at rows that are intact
 
 
-@kernel
-def shared_branch(newest, marks, structure, times, best, arcs, branch):
-    """Return the first arc that the best paths to all hypotheses that may cover the newest interval share, or −1."""
+@borrowing_kernel
+def commit_shared(newest, marks, structure, times, best, arcs, live, waiting, shared):
+    """Commit the arcs that the best paths to all hypotheses share which may cover the newest interval."""
     longest, continues, _, _, _ = structure
     _, fresh, chained, _ = best
-    before, _, _ = arcs
+    before, started, linked = arcs
     root = marks[ROOT_ROW]
-    cap = longest.max()
-    oldest = newest - 1
-    while oldest > root and times[newest] - times[oldest - 1] <= cap:
-        oldest -= 1
-    shared = -1
-    for i in range(oldest, newest):
+    cap = highest(longest)
+    n_live = 0
+    for i in range(root, newest):
+        for column in range(live.shape[1]):
+            live[i, column] = False
+    for i in range(newest - 1, root - 1, -1):
+        if times[newest] - times[i] > cap and i < newest - 1:
+            break
         for y in range(len(longest)):
             if times[newest] - times[i] > longest[y] and not (continues[y] and i == newest - 1):
                 continue
@@ -125,16 +131,30 @@ def shared_branch(newest, marks, structure, times, best, arcs, branch):
                 if (chained[i, y] if chain else fresh[i, y]) == MINUS_INFINITY:
                     continue
                 if i == root:
-                    return -1
-                found = branch[i, last_arc_column(i, y, chain, before)]
-                if shared == -1:
-                    shared = found
-                elif found != shared:
-                    return -1
-    return shared
+                    return
+                column = last_arc_column(i, y, chain, before)
+                n_live += not live[i, column]
+                live[i, column] = True
+    # The latest arc gives way to the one before it, until a single one is left: all paths pass through that.
+    for j in range(newest - 1, root, -1):
+        for column in range(live.shape[1]):
+            if not live[j, column]:
+                continue
+            if n_live == 1:
+                count = trace_back(j, column, times[j], marks, times, arcs, shared)
+                commit_path(count, marks, arcs, waiting, shared)
+                return
+            arc = linked[j, column >> 1] if column & 1 else started[j, column >> 1]
+            i = arc >> 1
+            if i == root:
+                return
+            n_live -= 1
+            column = last_arc_column(i, column >> 1, arc & 1, before)
+            n_live += not live[i, column]
+            live[i, column] = True
 
 
-@kernel
+@borrowing_kernel
 def commit(j, column, marks, arcs, waiting):
     """Append the arc at row j to the spans that wait, and make it the root; the arc must follow the root."""
     _, started, linked = arcs
@@ -150,25 +170,10 @@ def commit(j, column, marks, arcs, waiting):
     marks[ROOT_COLUMN] = column
 
 
-@kernel
-def commit_path(newest, latest, marks, structure, unaries, times, best, arcs, waiting, path, scratch):
-    """Commit the spans of the best path that stop at `latest` seconds or before; return whether there are any.
-
-    The best path is that of a stretch that ends at row `newest`.
-    """
-    longest, continues, transition, self_transition, duration = structure
-    onset, offset, middle = unaries
-    total, fresh, chained, ended = best
+@borrowing_kernel
+def trace_back(j, column, latest, marks, times, arcs, path):
+    """Fill the arcs that stop at `latest` seconds or before, on the path to an arc, last first; return their number."""
     before, started, linked = arcs
-    lengths, middles, barrier = scratch
-    barrier[:] = marks[ROOT_ROW]
-    best_step(
-        newest, marks[FIRST], True, onset, offset, middle, times, longest, continues, transition, self_transition,
-        duration, total, fresh, chained, ended, before, started, linked, middles, lengths, barrier,
-    )  # fmt: skip
-    y = ended[newest].argmax()
-    j = newest
-    column = 2 * y
     count = 0
     while j > marks[ROOT_ROW]:
         if times[j] <= latest:
@@ -179,41 +184,47 @@ def commit_path(newest, latest, marks, structure, unaries, times, best, arcs, wa
         j = arc >> 1
         if j > marks[ROOT_ROW]:
             column = last_arc_column(j, column >> 1, arc & 1, before)
+    return count
+
+
+@borrowing_kernel
+def commit_path(count, marks, arcs, waiting, path):
+    """Commit what `trace_back` has found and is not committed yet; return whether there was any."""
+    root = marks[ROOT_ROW]
     for k in range(count - 1, -1, -1):
-        commit(path[k, 0], path[k, 1], marks, arcs, waiting)
-    return count > 0
+        if path[k, 0] > root:
+            commit(path[k, 0], path[k, 1], marks, arcs, waiting)
+    return marks[ROOT_ROW] > root
 
 
-@kernel
-def sum_spans(j, last, marks, odds, factors, times, sums, reached, scratch):
+@borrowing_kernel
+def sum_spans(j, last, odds, factors, times, spans, sums, reached):
     """Sum over the spans that stop at row j; unless it is the last one, also fill its masses and factor."""
     longest, continues, transition, self_transition, duration = odds
     onset, offset, middle = factors
-    mass, growth = sums
-    lengths, middles, _ = scratch
-    n_states, n_bins = duration.shape
-    n_spans = spans_that_stop(j, times, longest.max(), middles, lengths)
+    back, bins, counts = spans
+    fresh_mass, chained_mass, growth = sums
+    n_states = len(longest)
+    untimed = duration.shape[1] - 1
     for y in range(n_states):
         stopped = 0.0
         linked = 0.0
         inside = 1.0
-        for k in range(n_spans):
-            if lengths[k] > longest[y] and (k > 0 or not continues[y]):
-                break
+        first = counts[j, y]
+        if continues[y] and not last:
+            first = first_link(j, y, counts[j, y], times, longest)
+        for k in range(counts[j, y]):
             i = j - 1 - k
             inside *= growth[i, y]
-            span = inside * middle[middles[k], y]
-            chained = mass[i, 2 * y + 1]
-            if last or i == marks[FIRST]:
-                stopped += span * (mass[i, 2 * y] + chained)
-            else:
-                stopped += span * (mass[i, 2 * y] * duration[y, duration_bin(lengths[k], longest[y], n_bins)] + chained)
-                if continues[y] and times[j + 1] - times[i] > longest[y]:
-                    linked += span * (mass[i, 2 * y] + chained)
+            span = inside * middle[j - back[j, k], y]
+            fresh, chained = fresh_mass[i, y], chained_mass[i, y]
+            stopped += span * (fresh * duration[y, untimed if last else bins[j, k, y]] + chained)
+            if k >= first:
+                linked += span * (fresh + chained)
         reached[y] = stopped
         if not last:
             reached[y] *= offset[j, y]
-            mass[j, 2 * y + 1] = linked * self_transition[y]
+            chained_mass[j, y] = linked * self_transition[y]
     if last:
         return
     largest = 0.0
@@ -221,22 +232,22 @@ def sum_spans(j, last, marks, odds, factors, times, sums, reached, scratch):
         before = 0.0
         for previous in range(n_states):
             before += reached[previous] * transition[previous, y]
-        mass[j, 2 * y] = before * onset[j, y]
-        largest = max(largest, mass[j, 2 * y], mass[j, 2 * y + 1])
+        fresh_mass[j, y] = before * onset[j, y]
+        largest = max(largest, fresh_mass[j, y], chained_mass[j, y])
     if not (SMALLEST < largest < 1.0 / SMALLEST):
         # Beyond the range of float64: the sums start anew.
         largest = 1.0
         for y in range(n_states):
-            mass[j, 2 * y] = 1.0
-            mass[j, 2 * y + 1] = 0.0
+            fresh_mass[j, y] = 1.0
+            chained_mass[j, y] = 0.0
     for y in range(n_states):
-        mass[j, 2 * y] /= largest
-        mass[j, 2 * y + 1] /= largest
+        fresh_mass[j, y] /= largest
+        chained_mass[j, y] /= largest
         growth[j - 1, y] /= largest
 
 
-@kernel
-def look_back(newest, marks, odds, factors, times, sums, ahead, waiting, begin, scratch):
+@borrowing_kernel
+def look_back(newest, odds, factors, times, spans, sums, ahead, waiting, begin):
     """Sum over everything after each row back to the first waiting span, in a stretch that ends at `newest`.
 
     ``stopping[j, y]`` is the sum after a span of y that stops at j, ``linking[j, y]`` after one that is continued
@@ -244,32 +255,36 @@ def look_back(newest, marks, odds, factors, times, sums, ahead, waiting, begin, 
     """
     longest, continues, transition, self_transition, duration = odds
     onset, offset, middle = factors
-    _, growth = sums
+    back, bins, counts = spans
+    _, _, growth = sums
     stopping, linking = ahead
-    lengths, middles, _ = scratch
-    n_states, n_bins = duration.shape
-    sum_spans(newest, True, marks, odds, factors, times, sums, begin, scratch)
-    everything = begin.sum()
-    stopping[newest] = 1.0 / everything if everything > 0.0 else 0.0
+    n_states = len(longest)
+    untimed = duration.shape[1] - 1
+    sum_spans(newest, True, odds, factors, times, spans, sums, begin)
+    everything = 0.0
+    for y in range(n_states):
+        everything += begin[y]
+    for y in range(n_states):
+        stopping[newest, y] = 1.0 / everything if everything > 0.0 else 0.0
     for i in range(newest - 1, waiting[0, 0], -1):
-        n_spans = spans_that_start(i, times[: newest + 1], longest.max(), middles, lengths)
         for y in range(n_states):
             after = 0.0
             after_link = 0.0
             inside = 1.0
-            for k in range(n_spans):
-                if lengths[k] > longest[y] and (k > 0 or not continues[y]):
-                    break
+            goes_on = continues[y]
+            for k in range(newest - i):
                 j = i + 1 + k
+                if k >= counts[j, y]:
+                    break
                 inside *= growth[j - 1, y]
-                span = inside * middle[middles[k], y]
-                if j == newest:
-                    after += span * stopping[j, y]
-                    after_link += span * stopping[j, y]
-                    continue
-                goes_on = linking[j, y] if continues[y] and times[j + 1] - times[i] > longest[y] else 0.0
-                after_link += span * (stopping[j, y] + goes_on)
-                after += span * (stopping[j, y] * duration[y, duration_bin(lengths[k], longest[y], n_bins)] + goes_on)
+                span = inside * middle[j - back[j, k], y]
+                stop = span * stopping[j, y]
+                after += stop * duration[y, bins[j, k, y] if j < newest else untimed]
+                if goes_on:
+                    after_link += stop
+                    if j < newest and times[j + 1] - times[i] > longest[y]:
+                        after += span * linking[j, y]
+                        after_link += span * linking[j, y]
             begin[y] = after * onset[i, y]
             linking[i, y] = after_link * self_transition[y]
         for previous in range(n_states):
@@ -279,35 +294,31 @@ def look_back(newest, marks, odds, factors, times, sums, ahead, waiting, begin, 
             stopping[i, previous] = after * offset[i, previous]
 
 
-@kernel
-def occupy(start, stop, y, newest, marks, odds, middle, times, sums, ahead, occupancy, scratch):
+@borrowing_kernel
+def occupy(start, stop, y, newest, odds, middle, times, spans, sums, ahead, occupancy):
     """Fill the probability of state y in each interval from row `start` to row `stop`."""
     longest, continues, _, _, duration = odds
-    mass, growth = sums
+    back, bins, counts = spans
+    fresh_mass, chained_mass, growth = sums
     stopping, linking = ahead
-    lengths, middles, _ = scratch
-    occupancy[: stop - start] = 0.0
-    oldest = start
-    while oldest > 0 and times[start + 1] - times[oldest - 1] <= longest[y]:
-        oldest -= 1
-    for i in range(oldest, stop):
-        fresh, chained = mass[i, 2 * y], mass[i, 2 * y + 1]
-        n_spans = spans_that_start(i, times[: newest + 1], longest[y], middles, lengths)
+    untimed = duration.shape[1] - 1
+    for t in range(stop - start):
+        occupancy[t] = 0.0
+    for i in range(start + 1 - counts[start + 1, y], stop):
+        fresh, chained = fresh_mass[i, y], chained_mass[i, y]
         inside = 1.0
-        for k in range(n_spans):
-            if lengths[k] > longest[y] and not continues[y]:
-                break
+        for k in range(newest - i):
             j = i + 1 + k
+            if k >= counts[j, y]:
+                break
             inside *= growth[j - 1, y]
             if j <= start:
                 continue
-            probability = (fresh + chained) * stopping[j, y]
-            if i != marks[FIRST] and j < newest:
-                in_bin = duration[y, duration_bin(lengths[k], longest[y], duration.shape[1])]
-                probability = (fresh * in_bin + chained) * stopping[j, y]
+            in_bin = duration[y, bins[j, k, y] if j < newest else untimed]
+            probability = (fresh * in_bin + chained) * stopping[j, y]
             if continues[y] and j < newest and times[j + 1] - times[i] > longest[y]:
                 probability += (fresh + chained) * linking[j, y]
-            probability *= inside * middle[middles[k], y]
+            probability *= inside * middle[j - back[j, k], y]
             if not probability > 0.0:
                 continue
             occupancy[max(i, start) - start] += probability
@@ -319,93 +330,104 @@ def occupy(start, stop, y, newest, marks, odds, middle, times, sums, ahead, occu
         occupancy[t] = min(max(sum_, 0.0), 1.0)
 
 
-@kernel
-def hand_over(newest, marks, odds, factors, times, sums, ahead, waiting, begin, out, occupancy, scratch):
+@borrowing_kernel
+def hand_over(newest, marks, odds, factors, times, spans, sums, ahead, waiting, begin, out, occupancy):
     """Move the spans that wait to `out`, with their probabilities as far as row `newest` tells."""
     if marks[N_WAITING] == 0:
         return
-    look_back(newest, marks, odds, factors, times, sums, ahead, waiting, begin, scratch)
+    look_back(newest, odds, factors, times, spans, sums, ahead, waiting, begin)
     for k in range(marks[N_WAITING]):
         start, stop, y = waiting[k, 0], waiting[k, 1], waiting[k, 2]
         n = marks[N_INTERVALS]
-        occupy(start, stop, y, newest, marks, odds, factors[2], times, sums, ahead, occupancy[n:], scratch)
+        occupy(start, stop, y, newest, odds, factors[2], times, spans, sums, ahead, occupancy[n:])
         marks[N_INTERVALS] = n + stop - start
-        out[marks[N_OUT]] = waiting[k]
+        for part in range(4):
+            out[marks[N_OUT], part] = waiting[k, part]
         marks[N_OUT] += 1
     marks[N_WAITING] = 0
 
 
-@kernel
+@borrowing_kernel
 def open_row(newest, inside, unaries, total, sums, factors, best):
     """Prepare a row for a new node; at the first one of a stretch every state may start."""
     _, fresh, chained, _ = best
-    mass, growth = sums
+    fresh_mass, chained_mass, growth = sums
     n_states = total.shape[1]
-    for y in range(n_states):
-        for kind in range(3):
+    for kind in range(3):
+        for y in range(n_states):
             factors[kind][newest, y] = math.exp(unaries[kind][newest, y])
-        if newest == 0:
+    if newest == 0:
+        for y in range(n_states):
             total[0, y] = fresh[0, y] = 0.0
             chained[0, y] = MINUS_INFINITY
-            mass[0, 2 * y], mass[0, 2 * y + 1] = 1.0, 0.0
-            continue
-        total[newest, y] = total[newest - 1, y] + inside[newest - 1, y]
-        growth[newest - 1, y] = math.exp(inside[newest - 1, y] - inside[newest - 1].max())
+            fresh_mass[0, y], chained_mass[0, y] = 1.0, 0.0
+    else:
+        largest = MINUS_INFINITY
+        for y in range(n_states):
+            largest = max(largest, inside[newest - 1, y])
+        for y in range(n_states):
+            total[newest, y] = total[newest - 1, y] + inside[newest - 1, y]
+            growth[newest - 1, y] = math.exp(inside[newest - 1, y] - largest)
 
 
-@kernel
-def must_hand_over(newest, lag, marks, times, longest, reported, waiting):
+@borrowing_kernel
+def is_due(stop, y, newest, lag, times, longest, reported):
     """Return whether a span that users see has ended `lag` ago, or any other one the longest span more than that."""
+    latest = times[newest] - lag
+    if not reported[y]:
+        latest -= highest(longest)
+    return times[stop] <= latest
+
+
+@borrowing_kernel
+def must_hand_over(newest, lag, count, marks, times, longest, reported, waiting, path):
+    """Return whether a span that waits, or one of `count` about to be committed, must be handed over."""
+    due = False
     for k in range(marks[N_WAITING]):
-        latest = times[newest] - lag
-        if not reported[waiting[k, 2]]:
-            latest -= longest.max()
-        if times[waiting[k, 1]] <= latest:
-            return True
-    return False
+        due = due or is_due(waiting[k, 1], waiting[k, 2], newest, lag, times, longest, reported)
+    for k in range(count):
+        due = due or is_due(path[k, 0], path[k, 1] >> 1, newest, lag, times, longest, reported)
+    return due
 
 
-@kernel
+@borrowing_kernel
 def advance(
-    stop, last, lag, reported, marks, structure, odds, inside, unaries, factors, times, sums, best, arcs, branch, kept,
-    ahead, waiting, path, begin, out, occupancy, scratch,
+    stop, last, lag, reported, marks, structure, odds, times, inside, unaries, factors, spans, sums, best, arcs, ahead,
+    kept, waiting, path, shared, begin, stopped, lengths, out, occupancy,
 ):  # fmt: skip
     """Take the rows from ``marks[FILLED]`` to `stop`; with `last`, the last of them ends the stretch."""
-    longest, continues, transition, self_transition, duration = structure
-    onset, offset, middle = unaries
-    total, fresh, chained, ended = best
-    before, started, linked = arcs
-    lengths, middles, barrier = scratch
+    longest, continues, _, _, duration = structure
+    back, bins, counts = spans
+    total, _, _, ended = best
     for newest in range(marks[FILLED], stop):
         marks[FILLED] = newest + 1
         open_row(newest, inside, unaries, total, sums, factors, best)
         if newest == 0:
             continue
+        measure_spans(
+            newest, marks[FIRST], times, longest, continues, duration.shape[1] - 1, lengths, back[newest], bins[newest],
+            counts[newest],
+        )  # fmt: skip
         if newest > 1:
             # Only now is it known whether a span that stops at the node before can be continued there.
-            sum_spans(newest - 1, False, marks, odds, factors, times, sums, begin, scratch)
-            barrier[:] = marks[ROOT_ROW]
-            best_step(
-                newest - 1, marks[FIRST], False, onset, offset, middle, times, longest, continues, transition,
-                self_transition, duration, total, fresh, chained, ended, before, started, linked, middles, lengths,
-                barrier,
-            )  # fmt: skip
-            label_row(newest - 1, marks[ROOT_ROW], before, started, linked, branch)
-        if last and newest == stop - 1:
-            commit_path(newest, times[newest], marks, structure, unaries, times, best, arcs, waiting, path, scratch)
-            hand_over(newest, marks, odds, factors, times, sums, ahead, waiting, begin, out, occupancy, scratch)
-            break
-        shared = shared_branch(newest, marks, structure, times, best, arcs, branch)
-        while shared >= 0:
-            # Paths that do not pass through it can no longer be extended: nothing to restrict.
-            commit(shared // branch.shape[1], shared % branch.shape[1], marks, arcs, waiting)
-            for j in range(marks[ROOT_ROW] + 1, newest):
-                label_row(j, marks[ROOT_ROW], before, started, linked, branch)
-            shared = shared_branch(newest, marks, structure, times, best, arcs, branch)
-        latest = min(times[newest] - lag, times[newest - 1])
-        if times[marks[ROOT_ROW] + 1] <= latest and commit_path(
-            newest, latest, marks, structure, unaries, times, best, arcs, waiting, path, scratch
-        ):
-            restrict(newest, marks, structure, unaries, times, best, arcs, branch, kept, scratch)
-        if must_hand_over(newest, lag, marks, times, longest, reported, waiting):
-            hand_over(newest, marks, odds, factors, times, sums, ahead, waiting, begin, out, occupancy, scratch)
+            sum_spans(newest - 1, False, odds, factors, times, spans, sums, begin)
+            step(newest - 1, marks[ROOT_ROW], False, structure, unaries, times, spans, best, arcs)
+        ends = last and newest == stop - 1
+        latest = times[newest] if ends else min(times[newest] - lag, times[newest - 1])
+        count = 0
+        if times[marks[ROOT_ROW] + 1] <= latest:
+            # The best path of a stretch that ends here.
+            step(newest, marks[ROOT_ROW], True, structure, unaries, times, spans, best, arcs)
+            best_state = 0
+            for y in range(len(longest)):
+                if ended[newest, y] > ended[newest, best_state]:
+                    best_state = y
+            count = trace_back(newest, 2 * best_state, latest, marks, times, arcs, path)
+        hands_over = must_hand_over(newest, lag, count, marks, times, longest, reported, waiting, path)
+        if hands_over and not ends:
+            # The paths share what they shared before, so it is soon enough to look now; nothing is to be restricted.
+            commit_shared(newest, marks, structure, times, best, arcs, kept, waiting, shared)
+        if commit_path(count, marks, arcs, waiting, path) and not ends:
+            restrict(newest, marks, structure, unaries, times, spans, best, arcs, kept, stopped)
+        if hands_over or ends:
+            hand_over(newest, marks, odds, factors, times, spans, sums, ahead, waiting, begin, out, occupancy)

@@ -179,16 +179,17 @@ def span_viterbi(
     from mhealth._kernels import _span as kernels
 
     parts, times, bounds, masks = _checked(potentials, times, lengths, grammar, allowed)
-    structure = _structure_arrays(weights, grammar)
+    *structure, duration = _structure_arrays(weights, grammar)
     n_sequences, n_states = len(bounds) - 1, grammar.n_states
     score, n_spans = np.empty(n_sequences), np.zeros(n_sequences, dtype=np.int64)
     start, stop, state = np.empty((3, len(times)), dtype=np.int64)
 
     def run(first: int, last: int, longest: int) -> None:
         kernels.best_paths(
-            *parts, times, bounds, first, last, masks, *structure,
-            np.empty((4, longest, n_states)), np.empty((3, longest, n_states), dtype=np.int64),
-            np.empty(longest), np.empty((2, longest + n_states), dtype=np.int64), score, start, stop, state, n_spans,
+            *parts, times, bounds, first, last, masks, *structure, kernels.with_untimed(duration),
+            np.empty((4, longest, n_states)), np.empty((3, longest, n_states), dtype=np.int64), np.empty(longest),
+            np.empty(longest, dtype=np.int64), np.empty((longest, n_states), dtype=np.int16),
+            *np.empty((2, n_states), dtype=np.int64), score, start, stop, state, n_spans,
         )  # fmt: skip
 
     over_sequences(run, bounds, n_jobs)

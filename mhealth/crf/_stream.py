@@ -15,6 +15,7 @@ from mhealth.errors import InvalidParameterError, StreamError
 __all__ = ["CommittedSpans", "SpanDecodeStream", "SpanDecoder"]
 
 _BLOCK = 256  # nodes taken at a time; bounds the window's memory, changes no result
+_SPANS = 16  # that stop at a node, to begin with
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,7 +107,7 @@ class SpanDecoder:
     depends on how nodes are grouped. Probabilities are those of all labellings, not only of those that agree with what
     was committed.
 
-    Memory: the nodes of the last lag and twice the longest duration, about 1 kB each.
+    Memory: the nodes of the last lag and twice the longest duration, about 2 kB each.
     """
 
     grammar: Grammar
@@ -144,8 +145,11 @@ class SpanDecodeStream:
         self._reported = np.isin(grammar.states, [state for state, _ in grammar.reported])
         weights = decoder.weights.checked(grammar)
         longest = np.array(grammar.longest, dtype=np.float64)
-        self._structure = (longest, grammar.may_continue, *weights)
-        self._odds = (longest, grammar.may_continue, *(np.exp(part) for part in weights))
+        from mhealth._kernels._span import with_untimed
+
+        timed = weights._replace(duration=with_untimed(weights.duration))
+        self._structure = (longest, grammar.may_continue, *timed)
+        self._odds = (longest, grammar.may_continue, *(np.exp(part) for part in timed))
         self._window = _Window(grammar.n_states, _BLOCK)
 
     def push(self, times: ArrayLike, potentials: Potentials) -> CommittedSpans:
@@ -171,8 +175,8 @@ class SpanDecodeStream:
             If shapes do not match, times do not increase or a potential is not finite.
         """
         times, parts = self._checked(times, potentials)
-        found = [self._advance(times[:0], Potentials(*(part[:0] for part in parts)), last=False)]
-        for start in range(0, len(times), _BLOCK):
+        found = []
+        for start in range(0, max(1, len(times)), _BLOCK):  # once for no nodes at all, too
             block = slice(start, start + _BLOCK)
             found.append(self._advance(times[block], Potentials(*(part[block] for part in parts)), last=False))
         return CommittedSpans.concat(found)
@@ -218,11 +222,11 @@ class SpanDecodeStream:
         capacity = len(window.times)
         out, occupancy = np.empty((capacity, 4), dtype=np.int64), np.empty(capacity)
         window.marks[kernels.N_OUT] = window.marks[kernels.N_INTERVALS] = 0
+        tables = tuple(window.floats)
         kernels.advance(
-            window.n_rows, last, self._lag, self._reported, window.marks, self._structure, self._odds,
-            window.unaries[0], window.unaries[1:], window.factors, window.times, window.sums, window.best, window.arcs,
-            window.branch, window.kept, window.ahead, window.waiting, window.path, window.begin, out, occupancy,
-            window.scratch,
+            window.n_rows, last, self._lag, self._reported, window.marks, self._structure, self._odds, window.times,
+            tables[0], tables[1:4], tables[4:7], window.spans, tables[7:10], tables[10:14], tuple(window.arcs),
+            tables[14:], window.kept, window.waiting, *window.paths, *window.scratch, out, occupancy,
         )  # fmt: skip
         start, stop, state, continued = out[: window.marks[kernels.N_OUT]].T.copy()
         return CommittedSpans(
@@ -243,28 +247,22 @@ class _Window:
         self.n_states = n_states
         self.n_rows = 0
         self.marks = np.array([0, 0, 0, -1, 0, 0, 0], dtype=np.int64)
-        self._allocate(capacity)
+        self._allocate(capacity, _SPANS)
 
-    def _allocate(self, capacity: int) -> None:
-        """Make zeroed tables of `capacity` rows."""
+    def _allocate(self, capacity: int, n_spans: int) -> None:
+        """Make zeroed tables of `capacity` rows, at each of which up to `n_spans` spans stop."""
         n = self.n_states
-
-        def tables(count: int, columns: int, dtype: type = np.float64) -> tuple[NDArray, ...]:
-            return tuple(np.zeros((capacity, columns), dtype=dtype) for _ in range(count))
-
         self.times = np.zeros(capacity)
-        self.unaries, self.factors = tables(4, n), tables(3, n)
-        self.sums = tables(1, 2 * n) + tables(1, n)
-        self.best = tables(4, n)
-        self.arcs = tables(3, n, np.int64)
-        (self.branch,) = tables(1, 2 * n, np.int64)
-        (self.kept,) = tables(1, 2 * n, np.bool_)
-        self.ahead = tables(2, n)
-        self.waiting, self.path = np.zeros((capacity, 4), dtype=np.int64), np.zeros((capacity, 2), dtype=np.int64)
-        self.begin = np.zeros(n)
-        self.scratch = (
-            np.zeros(capacity), np.zeros(capacity, dtype=np.int64), np.zeros(n, dtype=np.int64),
+        # Potentials (4) and factors (3) of the nodes, sums (3), best paths (4), sums ahead (2); rows of best arcs.
+        self.floats, self.arcs = np.zeros((16, capacity, n)), np.zeros((3, capacity, n), dtype=np.int64)
+        self.spans = (
+            np.zeros((capacity, n_spans), dtype=np.int64), np.zeros((capacity, n_spans, n), dtype=np.int16),
+            np.zeros((capacity, n), dtype=np.int64),
         )  # fmt: skip
+        self.kept = np.zeros((capacity, 2 * n), dtype=np.bool_)
+        self.waiting = np.zeros((capacity, 4), dtype=np.int64)
+        self.paths = np.zeros((2, capacity, 2), dtype=np.int64)
+        self.scratch = np.zeros(n), np.zeros(n, dtype=np.bool_), np.zeros(n_spans)
 
     @property
     def newest_time(self) -> float:
@@ -275,11 +273,15 @@ class _Window:
         """Add nodes, dropping or making rows where there is no room; return the number of rows."""
         if self.n_rows + len(times) > len(self.times):
             self._make_room(len(times), cap)
-        rows = slice(self.n_rows, self.n_rows + len(times))
+        first, self.n_rows = self.n_rows, self.n_rows + len(times)
+        rows = slice(first, self.n_rows)
         self.times[rows] = times
-        for table, part in zip(self.unaries, potentials, strict=True):
-            table[rows] = part
-        self.n_rows += len(times)
+        self.floats[:4, rows] = potentials
+        # One more than spans of at most `cap`, lest rounding decides.
+        known = self.times[: self.n_rows]
+        n_spans = np.arange(first, self.n_rows) - np.searchsorted(known, known[rows] - cap) + 1
+        if n_spans.max(initial=0) > self.spans[0].shape[1]:
+            self._resize(0, len(self.times), 2 * int(n_spans.max()))
         return self.n_rows
 
     def _make_room(self, n_new: int, cap: float) -> None:
@@ -289,27 +291,30 @@ class _Window:
         oldest = int(self.waiting[0, 0] if self.marks[N_WAITING] else self.marks[ROOT_ROW])
         # One row more than spans of at most `cap` can reach, lest rounding decides.
         drop = max(0, int(np.searchsorted(self.times[:oldest], self.times[oldest] - cap)) - 1)
-        kept = slice(drop, self.n_rows)
-        old = self.__dict__.copy()
-        n_kept = self.n_rows - drop
         capacity = len(self.times)
-        while capacity < n_kept + n_new:
+        while capacity < self.n_rows - drop + n_new:
             capacity *= 2
-        self._allocate(capacity)
-        per_node = ("unaries", "factors", "sums", "best", "arcs", "ahead")
-        for name in per_node:
-            for table, before in zip(getattr(self, name), old[name], strict=True):
-                table[:n_kept] = before[kept]
-        for name in ("times", "branch", "kept"):
-            getattr(self, name)[:n_kept] = old[name][kept]
-        self.waiting[: len(old["waiting"])] = old["waiting"]
+        self._resize(drop, capacity, self.spans[0].shape[1])
         # Tables that hold rows count them from the first one kept.
-        _, started, linked = self.arcs
-        for table, per_row in ((started, 2), (linked, 2), (self.branch, 2 * self.n_states)):
-            table[:n_kept] = np.maximum(table[:n_kept] - per_row * drop, -1)
+        rows = self.arcs[1:, : self.n_rows]
+        np.maximum(rows - 2 * drop, -1, out=rows)
         self.waiting[: self.marks[N_WAITING], :2] -= drop
-        self.marks[ROOT_ROW] -= drop
-        self.marks[FILLED] -= drop
+        self.marks[[ROOT_ROW, FILLED]] -= drop
         if drop:
             self.marks[FIRST] = -1
-        self.n_rows = n_kept
+
+    def _resize(self, drop: int, capacity: int, n_spans: int) -> None:
+        """Move all rows but the first `drop` to tables of another size."""
+        kept = slice(drop, self.n_rows)
+        self.n_rows -= drop
+        old = self.times, self.waiting, self.floats, self.arcs, *self.spans
+        if (capacity, n_spans) != self.spans[0].shape:
+            self._allocate(capacity, n_spans)
+        times, waiting, floats, rows, back, bins, counts = old
+        self.times[: self.n_rows] = times[kept]
+        self.waiting[: len(waiting)] = waiting
+        self.floats[:, : self.n_rows] = floats[:, kept]
+        self.arcs[:, : self.n_rows] = rows[:, kept]
+        self.spans[0][: self.n_rows, : back.shape[1]] = back[kept]
+        self.spans[1][: self.n_rows, : back.shape[1]] = bins[kept]
+        self.spans[2][: self.n_rows] = counts[kept]
