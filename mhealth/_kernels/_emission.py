@@ -73,13 +73,16 @@ def used_codes(columns, values, rows, kept):
 
 @njit(cache=True, nogil=True)
 def positive_codes(values, rows, kept):
-    """Copy the positive values to `kept` and their places to `rows`; return their number."""
+    """Copy the positive values to `kept` and their places to `rows`, each of `values.size`; return their number.
+
+    Every value is copied, and overwritten by the next one unless it counts: a branch would be mispredicted on half of
+    the values, which took a third of the emission's time.
+    """
     count = 0
     for j in range(values.size):
-        if values[j] > 0.0:
-            rows[count] = j
-            kept[count] = values[j]
-            count += 1
+        rows[count] = j
+        kept[count] = values[j]
+        count += values[j] > 0.0
     return count
 
 
@@ -103,7 +106,7 @@ def emit(dense, columns, values, of_dense, of_codes, threshold, second, second_t
     """
     first_code = np.empty_like(threshold)
     second_code = np.empty_like(second_threshold)
-    longest = max(columns.shape[1], dense.shape[1], threshold.size)
+    longest = max(columns.shape[1], dense.shape[1], threshold.size, second_threshold.size)
     rows = np.empty(longest, np.int32)
     kept = np.empty(longest, np.float32)
     all_dense = np.arange(dense.shape[1]).astype(np.int32)
