@@ -18,7 +18,8 @@ from mhealth.core import Recording
 from mhealth.crf import Potentials, SpanDecoder
 from mhealth.dsp import Resampler
 from mhealth.labeling import load
-from mhealth.labeling._features import RATE, Features, FeatureStream, RawFeatures, code
+from mhealth.labeling._ecg_task import ECG
+from mhealth.labeling._features import Features, FeatureStream, RawFeatures, code
 
 __all__ = ["CommandLine", "Label", "Stages", "Stream", "blocks_of", "raw_features"]
 
@@ -65,7 +66,7 @@ class Stages:
         self.end = recording.duration
         labeler = load(self.model)
         self.parts = labeler.model_
-        self.decoder = SpanDecoder(grammar=self.parts.grammar, weights=self.parts.weights, lag=labeler.lag)
+        self.decoder = SpanDecoder(grammar=self.parts.task.grammar, weights=self.parts.weights, lag=labeler.lag)
         self.samples = blocks_of(recording)
         self.resampled = self.time_resample()
         self.time_quality()
@@ -77,25 +78,25 @@ class Stages:
 
     def time_resample(self) -> list[NDArray[np.float32]]:
         """To the internal rate."""
-        stream = Resampler(rate=RATE).open(fs=FS)
+        stream = Resampler(rate=ECG.front_end.rate).open(fs=FS)
         return [*(stream.push(block) for block in self.samples), stream.flush()]
 
     def time_quality(self) -> None:
         """Find what cannot be used."""
-        stream = self.parts.front_end.quality.open(fs=FS)
+        stream = self.parts.task.front_end.quality.open(fs=FS)
         for block in self.samples:
             stream.push(block)
         stream.flush()
 
     def time_segment(self) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Propose candidates."""
-        stream = self.parts.front_end.segmenter.open_lead()
+        stream = self.parts.task.front_end.segmenter.open_lead()
         found = [*(stream.push(block) for block in self.resampled), stream.flush()]
         return [(part.position, part.running_scale) for part in found]
 
     def time_features(self) -> list[RawFeatures]:
         """Cut windows, follow the beats, average them."""
-        stream = FeatureStream(self.parts.front_end.features)
+        stream = FeatureStream(self.parts.task.front_end.features)
         raw = []
         for block, (positions, scale) in zip(self.resampled, self.candidates, strict=False):
             stream.push(block)
@@ -119,12 +120,12 @@ class Stages:
 
     def _nodes(self, outputs: list[NDArray[np.float32]]) -> list[tuple[NDArray[np.float64], Potentials]]:
         """Return nodes as the labeler hands them to the decoder: the start of the stretch, then the candidates."""
-        n_states = self.parts.grammar.n_states
+        n_states = self.parts.task.grammar.n_states
         nodes = [(np.zeros(1), Potentials.zeros(1, n_states, np.float32))]
         for features, rows in zip(self.features, outputs, strict=True):
             inside = features.positions > 0
             columns = np.split(rows[inside, : 4 * n_states], 4, axis=1)
-            nodes.append((features.positions[inside] / RATE, Potentials(*columns)))
+            nodes.append((features.positions[inside] / ECG.front_end.rate, Potentials(*columns)))
         return nodes
 
 

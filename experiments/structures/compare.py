@@ -25,9 +25,9 @@ from mhealth.core import Spans
 from mhealth.crf import ECG_GRAMMAR, IndependentCRF, LinearChainCRF, SpanCRF, SpanPaths, SpanStructure
 from mhealth.errors import AnnotationError
 from mhealth.labeling import TrainingSettings
+from mhealth.labeling._ecg_task import ECG
 from mhealth.labeling._examples import Example, examples, lead_cases
 from mhealth.labeling._features import RawFeatures, code
-from mhealth.labeling._front_end import FrontEnd
 from mhealth.labeling._training import learn_dictionaries
 from mhealth.metrics import BootstrapDifference, DelineationScore, bootstrap_difference, score_delineation
 
@@ -71,13 +71,13 @@ class Stretch:
 
 def stretches_of(cases: Sequence[Case], leads: Sequence[str]) -> list[Stretch]:
     """Return what `EcgLabeler.fit` learns from, without augmented copies, of some leads."""
-    front_end, found = FrontEnd(), []
+    found = []
     for record, case in enumerate(cases):
         lead_names = [name.lower() for name in case.recording.channels]
         for row, lead in zip(case.annotation.annotated, lead_cases(case.recording, case.annotation), strict=True):
             if lead_names[row[0]] not in leads:
                 continue
-            for example in examples(lead, front_end, ECG_GRAMMAR):
+            for example in examples(lead, ECG):
                 found.append(
                     Stretch(
                         record=record,
@@ -136,7 +136,7 @@ def joined(raw: Sequence[RawFeatures]) -> RawFeatures:
     return RawFeatures(
         positions=np.concatenate([part.positions for part in raw]),
         windows=tuple(np.concatenate(kind) for kind in zip(*(part.windows for part in raw), strict=True)),
-        rhythm=np.concatenate([part.rhythm for part in raw]),
+        dense=np.concatenate([part.dense for part in raw]),
     )
 
 
@@ -145,7 +145,7 @@ def coder(training: Sequence[Stretch], seed: int) -> Callable[[RawFeatures], sci
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(len(training))[:DICTIONARY_STRETCHES]
     raw = [training[k].example.raw for k in drawn]
-    dictionaries = learn_dictionaries(raw, FrontEnd().features, SETTINGS, rng)
+    dictionaries = learn_dictionaries(raw, ECG.front_end.features, SETTINGS, rng)
     n_columns = 2 * sum(dictionary.n_atoms for dictionary in dictionaries)
 
     def codes(windows: RawFeatures) -> scipy.sparse.csr_array:

@@ -1,13 +1,16 @@
 """The stages joined: labelers of whole recordings and of streams."""
 
+from mhealth.labeling._breath import BreathLabeler
 from mhealth.labeling._channels import is_ecg_channel
-from mhealth.labeling._ecg import EcgLabeler, EcgStream
+from mhealth.labeling._ecg import EcgLabeler
 from mhealth.labeling._files import Manifest, load, pretrained_models
+from mhealth.labeling._labeler import LabelStream
 from mhealth.labeling._training import TrainingSettings
 
 __all__ = [
+    "BreathLabeler",
     "EcgLabeler",
-    "EcgStream",
+    "LabelStream",
     "Manifest",
     "TrainingSettings",
     "is_ecg_channel",

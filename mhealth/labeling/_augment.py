@@ -18,19 +18,30 @@ Noise = list[tuple[NDArray[np.float32], float]]
 
 @dataclass
 class _Shape:
-    """What becomes of one wave: its size above the chord between its edges, and its duration."""
+    """What becomes of one wave: its size above the chord between its edges, its duration, how far it is smeared."""
 
     size: float = 1.0
     duration: float = 1.0
+    blur: float = 0.0
+
+
+@dataclass
+class _Heart:
+    """What becomes of a lead's waves, of the gaps behind them (as factors of time), and of its atria."""
+
+    shapes: list[_Shape]
+    gaps: NDArray[np.float64]
+    fibrillating: bool
 
 
 def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCase:
     """Return a lead with other waves, another rhythm, and more noise, and the marks that go with it.
 
-    What few recordings show is drawn more often than it occurs: broad QRS complexes, ectopic beats, flat and negative
-    T waves, atrial fibrillation (no P waves, an irregular rhythm, fibrillatory waves), an irregular rhythm with P
-    waves, either polarity, a start or end in the middle, wearing noise. Shapes are changed between an expert's edges,
-    so that the marks stay exact.
+    What few recordings show is drawn more often than it occurs: broad QRS complexes, ectopic beats that come early,
+    flat and negative T waves, long and short PQ and ST segments, fast and irregular rhythms, atrial fibrillation (no P
+    waves, an irregular rhythm, fibrillatory waves), either polarity, a start or end in the middle, wearing noise up to
+    the size of the signal, and a lead that shows nothing but noise. Shapes are changed between an expert's edges, so
+    that the marks stay exact.
 
     Parameters
     ----------
@@ -40,15 +51,18 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
     noise : list of (samples, fs)
         Recorded noise to mix in.
     """
-    shapes, irregular, fibrillating = _draw_shapes(case, rng)
-    signal, reshaped = _reshape(case, shapes)
-    signal, waves, annotated = _warp(signal, case, shapes, irregular, rng)
+    heart = _draw_heart(case, rng)
+    signal, reshaped = _reshape(case, heart.shapes)
+    signal, waves, annotated = _warp(signal, case, heart)
     finite = signal[np.isfinite(signal)]
     size = float(np.percentile(finite, 99) - np.percentile(finite, 1)) if len(finite) else 0.0
-    if fibrillating:
+    if heart.fibrillating:
         signal = signal + _fibrillation(len(signal), case.fs, rng) * size * np.exp(rng.uniform(-4.2, -2.5))
     if rng.random() < 0.5:
         signal = -signal
+    detached = rng.random() < 0.03
+    if detached:
+        signal, reshaped = np.where(np.isfinite(signal), 0.0, signal), [None] * len(reshaped)
     signal = signal + _wearing(len(signal), case.fs, rng, noise) * size
     waves = waves[[label is not None for label in reshaped]]
     labels = [label for label in reshaped if label is not None]
@@ -65,8 +79,8 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
     )
 
 
-def _draw_shapes(case: LeadCase, rng: np.random.Generator) -> tuple[list[_Shape], bool, bool]:
-    """Draw what becomes of each wave, whether the rhythm is irregular, and whether the atria fibrillate."""
+def _draw_heart(case: LeadCase, rng: np.random.Generator) -> _Heart:
+    """Draw what becomes of each wave and gap."""
 
     def factor(low: float, high: float) -> float:
         return float(np.exp(rng.uniform(low, high))) if rng.random() < 0.5 else 1.0
@@ -75,37 +89,71 @@ def _draw_shapes(case: LeadCase, rng: np.random.Generator) -> tuple[list[_Shape]
         return -1.0 if rng.random() < negative else 1.0
 
     usual = {
-        "P": _Shape(size=factor(-1.0, 0.6), duration=factor(-0.2, 0.3)),
-        "QRS": _Shape(size=factor(-0.7, 0.3), duration=factor(-0.25, 0.5)),
-        "T": _Shape(size=factor(-0.9, 0.6) * sign(0.1), duration=factor(-0.2, 0.35)),
+        "P": _Shape(size=factor(-1.0, 0.6), duration=factor(-0.5, 0.3)),
+        "QRS": _Shape(size=factor(-0.7, 0.7), duration=factor(-0.25, 0.5)),
+        "T": _Shape(size=factor(-0.9, 0.6) * sign(0.1), duration=factor(-0.3, 0.5)),
     }
-    if (
-        rng.random() < 0.2
-    ):  # as in bundle branch block: all complexes broad, T waves of either sign, P waves as they were
+    if rng.random() < 0.35:
+        # As in bundle branch block: all complexes broad, T waves of either sign, P waves as they were.
         usual["QRS"].duration = rng.uniform(1.3, 2.2)
         usual["T"] = _Shape(size=rng.uniform(0.7, 2.0) * sign(0.5), duration=rng.uniform(1.0, 1.4))
     rhythm = rng.random()
     fibrillating = rhythm < 0.1
-    irregular = rhythm < 0.22
-    ectopic_share = 0.2 if rng.random() < 0.25 else 0.0
     shapes = [replace(usual[label]) if label in usual else _Shape() for label in case.labels]
+    if fibrillating:
+        for shape, label in zip(shapes, case.labels, strict=True):
+            if label == "P":
+                shape.size = 0.0
+    gaps = _draw_gaps(case, rng, irregular=rhythm < 0.22)
+    ectopic_share = 0.25 if rng.random() < 0.25 else 0.0
     for k, label in enumerate(case.labels):
-        if label == "P" and fibrillating:
-            shapes[k].size = 0.0
-        if label == "QRS" and rng.random() < ectopic_share:
-            # Broad, of either sign, T wave opposite to it. Only every second one loses its P wave: else the model
-            # would take every broad complex for one without.
-            side = sign(0.5)
-            shapes[k] = _Shape(size=side * rng.uniform(0.8, 1.8), duration=rng.uniform(1.4, 2.3))
-            if k > 0 and case.labels[k - 1] == "P" and rng.random() < 0.5:
-                shapes[k - 1].size = 0.0
-            if k + 1 < len(shapes) and case.labels[k + 1] == "T":
-                shapes[k + 1] = _Shape(size=-side * rng.uniform(0.7, 2.0), duration=rng.uniform(1.0, 1.4))
-    return shapes, irregular, fibrillating
+        if label != "QRS" or rng.random() >= ectopic_share:
+            continue
+        # Broad, smooth, of either sign, T wave opposite to it, early with a pause behind it. Only every second one
+        # loses its P wave: else the model would take every broad complex for one without.
+        side = sign(0.5)
+        shapes[k] = _Shape(
+            size=side * rng.uniform(0.8, 1.8), duration=rng.uniform(1.4, 2.5), blur=rng.uniform(0.0, 0.2)
+        )
+        first = k
+        if k > 0 and case.labels[k - 1] == "P":
+            first = k - 1
+            if rng.random() < 0.35:
+                shapes[first].size = 0.0
+        if first > 0:
+            gaps[first - 1] *= rng.uniform(0.05, 1.0)
+        if k + 1 < len(shapes) and case.labels[k + 1] == "T":
+            shapes[k + 1] = _Shape(size=-side * rng.uniform(0.7, 2.0), duration=rng.uniform(1.0, 1.4))
+            gaps[k + 1] *= rng.uniform(1.0, 2.0)
+    for k, (label, shape) in enumerate(zip(case.labels, shapes, strict=True)):
+        if label == "P" and shape.size == 0.0 and k > 0:
+            # Nothing is left of it: part of the pause.
+            shape.duration = gaps[k] = gaps[k - 1]
+    return _Heart(shapes, gaps, fibrillating)
+
+
+def _draw_gaps(case: LeadCase, rng: np.random.Generator, *, irregular: bool) -> NDArray[np.float64]:
+    """Draw factors of the time behind each wave: to the QRS complex behind a P wave, to the T wave, in diastole."""
+    # PQ segments to 0.28 s, as in first-degree block with a P wave beside the T wave before it.
+    pq = rng.uniform(0.02, 0.28) if rng.random() < 0.4 else None
+    st = float(np.exp(rng.uniform(-0.7, 0.7))) if rng.random() < 0.4 else 1.0
+    diastole = rng.uniform(0.05, 0.6) if rng.random() < 0.25 else 1.0
+    gaps = np.ones(len(case.labels))
+    for k, (label, following) in enumerate(pairwise(case.labels)):
+        length = (case.waves[k + 1, 0] - case.waves[k, 2]) / case.fs
+        if (label, following) == ("P", "QRS"):
+            gaps[k] = pq / length if pq is not None and length > 0 else 1.0
+        elif (label, following) == ("QRS", "T"):
+            gaps[k] = st
+        else:
+            gaps[k] = diastole * (np.exp(rng.normal(0.0, 0.5)) if irregular else 1.0)
+    return gaps.clip(0.03, 12.0)
 
 
 def _reshape(case: LeadCase, shapes: list[_Shape]) -> tuple[NDArray[np.float64], list[str | None]]:
     """Scale waves above their chords; a wave of size 0 loses its mark. Waves without both edges stay as they are."""
+    from scipy.ndimage import gaussian_filter1d
+
     signal, labels = case.samples.astype(np.float64), list[str | None](case.labels)
     for k, shape in enumerate(shapes):
         onset, _, offset = case.waves[k]
@@ -116,24 +164,27 @@ def _reshape(case: LeadCase, shapes: list[_Shape]) -> tuple[NDArray[np.float64],
         if last - first < 3:
             continue
         chord = np.linspace(signal[first], signal[last - 1], last - first)
-        signal[first:last] = chord + shape.size * (signal[first:last] - chord)
+        above = signal[first:last] - chord
+        if shape.blur:
+            above = gaussian_filter1d(above, shape.blur * len(above), mode="constant")
+            above -= np.linspace(above[0], above[-1], len(above))
+        signal[first:last] = chord + shape.size * above
         if shape.size == 0.0:
             labels[k] = None
     return signal, labels
 
 
 def _warp(
-    signal: NDArray[np.float64], case: LeadCase, shapes: list[_Shape], irregular: bool, rng: np.random.Generator
+    signal: NDArray[np.float64], case: LeadCase, heart: _Heart
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, int]]:
-    """Stretch time: each wave by its own factor, pauses by factors of their own where the rhythm is irregular."""
+    """Stretch time: each wave and each gap between two waves by its own factor."""
     pace, waves = np.ones(len(signal)), case.waves
-    if irregular:
-        r_peaks = [int(w[1]) for w, label in zip(waves, case.labels, strict=True) if label == "QRS" and w[1] >= 0]
-        for start, stop in pairwise(r_peaks):
-            pace[start:stop] = np.exp(rng.normal(0.0, 0.25))
-    for shape, (onset, _, offset) in zip(shapes, waves, strict=True):
-        if np.isfinite(onset) and np.isfinite(offset):
-            pace[max(0, int(onset)) : int(offset)] = shape.duration
+    for k, (shape, (onset, _, offset)) in enumerate(zip(heart.shapes, waves, strict=True)):
+        if not (np.isfinite(onset) and np.isfinite(offset)):
+            continue
+        pace[max(0, int(onset)) : int(offset)] = shape.duration
+        if k + 1 < len(waves) and np.isfinite(waves[k + 1, 0]):
+            pace[int(offset) : max(int(offset), int(waves[k + 1, 0]))] = heart.gaps[k]
     if (pace == 1.0).all():
         return signal, waves, case.annotated
     at = np.concatenate([[0.0], np.cumsum(pace)[:-1]])  # where each sample goes
@@ -185,19 +236,42 @@ def _fibrillation(n: int, fs: float, rng: np.random.Generator) -> NDArray[np.flo
 
 
 def _wearing(n: int, fs: float, rng: np.random.Generator, noise: Noise) -> NDArray[np.float64]:
-    """Return what wearing adds, as a share of the signal's size: drift, hiss and recorded noise."""
+    """Return what wearing adds, as a share of the signal's size: drift, hiss and recorded noise.
+
+    In every eighth lead the noise is as large as the waves, throughout or in a burst: what such a lead shows must count
+    for little, and what it does not show for nothing.
+    """
     from scipy.ndimage import gaussian_filter1d
 
     # Widths in seconds: drift below 0.5 Hz, hiss to tremor. Levels log-uniform, 1/110 to 1/7 and 1/800 to 1/40.
-    parts = [
-        (gaussian_filter1d(rng.standard_normal(n), rng.uniform(0.24, 0.8) * fs), rng.uniform(-4.7, -1.9)),
-        (gaussian_filter1d(rng.standard_normal(n), rng.uniform(0.0012, 0.012) * fs), rng.uniform(-6.7, -3.7)),
-    ]
+    drift = gaussian_filter1d(rng.standard_normal(n), rng.uniform(0.24, 0.8) * fs)
+    parts = [(drift, rng.uniform(-4.7, -1.9)), (_hiss(n, fs, rng), rng.uniform(-6.7, -3.7))]
     if noise and rng.random() < 0.5:
-        samples, rate = noise[rng.integers(len(noise))]
-        length = int(np.ceil(n / fs * rate)) + 1
-        start = int(rng.integers(max(1, len(samples) - length)))
-        piece = samples[start : start + length].astype(np.float64)
-        piece = np.interp(np.arange(n) / fs * rate, np.arange(len(piece)), piece)
-        parts.append((piece - piece.mean(), rng.uniform(-4.5, -1.8)))
-    return np.sum([part / max(part.std(), 1e-12) * np.exp(level) for part, level in parts], axis=0)
+        parts.append((_recorded(n, fs, rng, noise), rng.uniform(-4.5, -1.8)))
+    total = np.sum([part / max(part.std(), 1e-12) * np.exp(level) for part, level in parts], axis=0)
+    if rng.random() < 1 / 8:
+        loud = _recorded(n, fs, rng, noise) if noise and rng.random() < 0.6 else _hiss(n, fs, rng)
+        loud *= np.exp(rng.uniform(-3.0, -0.5)) / max(loud.std(), 1e-12)
+        if rng.random() < 0.5:
+            start = int(rng.integers(n))
+            burst = slice(start, start + int(rng.uniform(0.3, 4.0) * fs))
+            loud[: burst.start] = loud[burst.stop :] = 0.0
+        total += loud
+    return total
+
+
+def _hiss(n: int, fs: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return noise from hiss to tremor."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return gaussian_filter1d(rng.standard_normal(n), rng.uniform(0.0012, 0.012) * fs)
+
+
+def _recorded(n: int, fs: float, rng: np.random.Generator, noise: Noise) -> NDArray[np.float64]:
+    """Return a piece of recorded noise, without its mean."""
+    samples, rate = noise[rng.integers(len(noise))]
+    length = int(np.ceil(n / fs * rate)) + 1
+    start = int(rng.integers(max(1, len(samples) - length)))
+    piece = samples[start : start + length].astype(np.float64)
+    piece = np.interp(np.arange(n) / fs * rate, np.arange(len(piece)), piece)
+    return piece - piece.mean()

@@ -8,22 +8,24 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import ECG_WAVES, Annotation, Recording, Spans
-from mhealth.labeling._group import ECG_CLASSES, GroupStream
-from mhealth.labeling._model import EcgModel
+from mhealth.core import Annotation, Recording, Spans
+from mhealth.labeling._group import GroupStream
+from mhealth.labeling._model import Model
 
-__all__ = ["IDENTITY", "calibrate"]
+__all__ = ["calibrate", "identity"]
 
 _N_KNOTS = 17
 _FEWEST = 200
 """Waves below which a map is not fitted: a tenth of them in each of ten bins would be too few to tell."""
 
-IDENTITY = np.tile(np.linspace(0.0, 1.0, _N_KNOTS), (3, 2, 1))
-"""The calibration that changes nothing, shape (n_labels, 2, n_knots)."""
+
+def identity(n_labels: int) -> NDArray[np.float64]:
+    """Return the calibration that changes nothing, shape (n_labels, 2, n_knots)."""
+    return np.tile(np.linspace(0.0, 1.0, _N_KNOTS), (n_labels, 2, 1))
 
 
 def calibrate(
-    model: EcgModel,
+    model: Model,
     cases: list[tuple[Recording, Annotation]],
     *,
     lag: float | None,
@@ -31,8 +33,9 @@ def calibrate(
 ) -> NDArray[np.float64]:
     """Fit the monotone map of each label on recordings that the model has not seen, shape (n_labels, 2, n_knots).
 
-    Isotonic regression [1]_ of whether an expert marked the wave within 150 ms, read off at a few marginals. Each lead
-    is labelled alone: leads together decide by the mean of their potentials, which is as sharp as one lead's.
+    Isotonic regression [1]_ of whether an expert marked the wave within the task's tolerance, read off at a few
+    marginals. Each lead is labelled alone: leads together decide by the mean of their potentials, which is as sharp as
+    one lead's.
 
     References
     ----------
@@ -41,15 +44,18 @@ def calibrate(
     """
     from mhealth.metrics import WaveOutcomes, wave_outcomes
 
-    plain = replace(model, calibration=IDENTITY)
-    outcomes: list[list[WaveOutcomes]] = [[] for _ in ECG_WAVES]
+    task = model.task
+    plain = replace(model, calibration=identity(len(task.labels)))
+    outcomes: list[list[WaveOutcomes]] = [[] for _ in task.labels]
     for done, (recording, annotation) in enumerate(cases):
         marked = sorted({int(channel) for channel in annotation.annotated[:, 0]})
         spans = _label_alone(plain, recording, marked, lag)
-        for label, name in enumerate(ECG_WAVES):
-            outcomes[label].append(wave_outcomes(annotation, spans, name, channels=marked))
+        for label, name in enumerate(task.labels):
+            outcomes[label].append(
+                wave_outcomes(annotation, spans, name, channels=marked, point=task.point, tolerance=task.tolerance)
+            )
         progress(done + 1, len(cases))
-    maps = IDENTITY.copy()
+    maps = plain.calibration
     for label, parts in enumerate(outcomes):
         joined = WaveOutcomes.concat(parts)
         if len(joined.probability) >= _FEWEST:
@@ -57,7 +63,7 @@ def calibrate(
     return maps
 
 
-def _label_alone(model: EcgModel, recording: Recording, channels: list[int], lag: float | None) -> Spans:
+def _label_alone(model: Model, recording: Recording, channels: list[int], lag: float | None) -> Spans:
     """Label some channels of a recording, each on its own."""
     rows = []
     for channel in channels:
@@ -65,7 +71,7 @@ def _label_alone(model: EcgModel, recording: Recording, channels: list[int], lag
         signal = recording.signals[:, [channel]]
         for row in stream.push(signal) + stream.push(signal[:0], last=True):
             rows.append((*row[:4], channel, row[5]))
-    return Spans.from_rows(rows, fs=recording.fs, channels=recording.channels, classes=ECG_CLASSES)
+    return Spans.from_rows(rows, fs=recording.fs, channels=recording.channels, classes=model.task.classes)
 
 
 def _monotone_map(marginal: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -7,18 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.crf import Grammar
+from mhealth.labeling._task import Task
 
-__all__ = ["FARTHEST_EDGE", "LeadMarks", "Targets", "constrain"]
-
-FARTHEST_EDGE = 0.06
-"""Seconds around a node in which it learns where a marked edge lies; edges of one wave differ so much between leads."""
-
-_LONGEST_PQ = 0.36
-"""Seconds from a P wave to the QRS complex that it conducts to; no expert marked a longer pause, which is TP."""
-
-_LONGEST_ST = 0.39
-"""Seconds; just under the longest ST of the grammar, so that snapping cannot make a sequence impossible."""
+__all__ = ["LeadMarks", "Targets", "constrain"]
 
 
 class LeadMarks(NamedTuple):
@@ -58,24 +49,24 @@ class Targets(NamedTuple):
     edge_shift: NDArray[np.float32]
 
 
-def constrain(times: NDArray[np.float64], marks: LeadMarks, grammar: Grammar) -> Targets:
+def constrain(times: NDArray[np.float64], marks: LeadMarks, task: Task) -> Targets:
     """Translate marks into the states that each interval may lie in.
 
     Outside the annotated stretches everything is allowed. Inside, a wave holds the intervals between its edges, each
     snapped to the nearest node; a wave of which an edge is missing holds the interval of its peak, and may reach
-    to its neighbours on that side. Between waves lies what their names imply: PQ after a P wave that conducts, ST
-    between QRS and T, else TP. Two edges on one node drop the state between them.
+    to its neighbours on that side. Between waves lies what their names imply, `Task.between`. Two edges on one node
+    drop the state between them. A node learns where a marked edge lies that is no farther than `Task.farthest_edge`.
 
     Parameters
     ----------
     times : ndarray of float64, shape (n_nodes,)
         Seconds, first and last being the ends of the stretch.
     marks : LeadMarks
-    grammar : Grammar
-        With the ECG's states.
+    task : Task
     """
+    grammar = task.grammar
     everything = grammar.mask()
-    gaps = grammar.mask("TP", "PQ", "ST")
+    gaps = grammar.mask(*task.gaps)
     centres = np.append((times[:-1] + times[1:]) / 2, np.inf)
     allowed = np.full(len(times), everything, dtype=np.uint8)
     for start, stop in marks.annotated:
@@ -86,7 +77,7 @@ def constrain(times: NDArray[np.float64], marks: LeadMarks, grammar: Grammar) ->
         return right - int(second - times[right - 1] <= times[right] - second)
 
     def near(second: float, kind: int) -> list[tuple[int, int, float]]:
-        first, last = np.searchsorted(times, [second - FARTHEST_EDGE, second + FARTHEST_EDGE])
+        first, last = np.searchsorted(times, [second - task.farthest_edge, second + task.farthest_edge])
         return [(node, kind, second - times[node]) for node in range(first, last)]
 
     edges: list[tuple[int, int, float]] = []
@@ -111,13 +102,8 @@ def constrain(times: NDArray[np.float64], marks: LeadMarks, grammar: Grammar) ->
         between = slice(stop, following[0])
         inside = allowed[between]
         pause = times[following[0]] - times[stop] if following[0] > stop else 0.0
-        names = grammar.states[state], grammar.states[following[2]]
-        if names == ("P", "QRS") and pause < _LONGEST_PQ:
-            mask = grammar.mask("PQ")
-        elif names == ("QRS", "T"):
-            mask = grammar.mask("ST") if pause < _LONGEST_ST else gaps
-        else:
-            mask = grammar.mask("TP")
+        names = task.between(grammar.states[state], grammar.states[following[2]], pause)
+        mask = grammar.mask(*names) if names else 0
         if not has_offset:
             mask |= 1 << state
         if not following[3]:

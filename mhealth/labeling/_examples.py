@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.core import Annotation, Recording
-from mhealth.crf import Grammar
 from mhealth.labeling._constraints import LeadMarks, Targets, constrain
 from mhealth.labeling._features import RawFeatures
-from mhealth.labeling._front_end import FrontEnd
 from mhealth.labeling._lead import LeadStream
+from mhealth.labeling._task import Task
 
 __all__ = ["Example", "LeadCase", "examples", "lead_cases"]
 
@@ -79,9 +78,9 @@ def lead_cases(recording: Recording, annotation: Annotation) -> Iterator[LeadCas
         )
 
 
-def examples(case: LeadCase, front_end: FrontEnd, grammar: Grammar) -> Iterator[Example]:
+def examples(case: LeadCase, task: Task) -> Iterator[Example]:
     """Turn a case into sequences: one for each usable stretch that meets the annotated one."""
-    lead = LeadStream(fs=case.fs, front_end=front_end)
+    lead, grammar = LeadStream(fs=case.fs, front_end=task.front_end), task.grammar
     proposal = lead.propose(case.samples, last=True)
     raw = lead.describe(proposal.positions, proposal.decided)
     fs, ratio = case.fs, lead.ratio
@@ -105,6 +104,6 @@ def examples(case: LeadCase, front_end: FrontEnd, grammar: Grammar) -> Iterator[
         marks = LeadMarks(points[inside] / fs, states[inside], np.array([case.annotated]) / fs)
         yield Example(
             times=times,
-            raw=RawFeatures(raw.positions[nodes], tuple(w[nodes] for w in raw.windows), raw.rhythm[nodes]),
-            targets=constrain(times, marks, grammar),
+            raw=RawFeatures(raw.positions[nodes], tuple(w[nodes] for w in raw.windows), raw.dense[nodes]),
+            targets=constrain(times, marks, task),
         )

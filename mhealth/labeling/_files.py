@@ -15,20 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.core import write_file
-from mhealth.crf import Grammar, SpanWeights
+from mhealth.crf import SpanWeights
 from mhealth.errors import InvalidParameterError, ModelFileError
+from mhealth.labeling._breath_task import RESPIRATION
+from mhealth.labeling._ecg_task import ECG
 from mhealth.labeling._emission import SparseEmission
-from mhealth.labeling._features import FeatureSettings
-from mhealth.labeling._front_end import FrontEnd
-from mhealth.labeling._model import EcgModel
-from mhealth.sparse import Dictionary, Window
+from mhealth.labeling._model import Model
+from mhealth.labeling._task import Task
+from mhealth.sparse import Dictionary
 
 __all__ = ["Manifest", "load", "load_model", "pretrained_models", "save_model"]
 
-FORMAT = 1
-"""Version of the file format; another one is refused, not guessed at."""
+FORMAT = 2
+"""Version of the file format; another one is refused, not guessed at. Anew whenever a task's settings change."""
 
-_KIND = "mhealth ECG labeler"
+_KINDS = {f"mhealth {task.kind} labeler": task for task in (ECG, RESPIRATION)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,9 +67,7 @@ class Manifest:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def save_model(
-    model: EcgModel, path: Path, *, seed: int, training: list[dict[str, str]], about: dict[str, Any]
-) -> None:
+def save_model(model: Model, path: Path, *, seed: int, training: list[dict[str, str]], about: dict[str, Any]) -> None:
     """Write a model and its manifest, each as a whole or not at all."""
     if path.suffix != ".npz":
         raise InvalidParameterError(f"path={str(path)!r} must end in .npz; the manifest goes beside it as .json.")
@@ -79,7 +78,7 @@ def save_model(
     content = buffer.getvalue()
     manifest = Manifest(
         name=path.stem,
-        kind=_KIND,
+        kind=_kind(model.task),
         format=FORMAT,
         sha256=hashlib.sha256(content).hexdigest(),
         n_parameters=int(sum(array.size for array in arrays.values() if array.dtype.kind == "f")),
@@ -104,12 +103,12 @@ def load(name_or_path: str | Path) -> Any:
     Parameters
     ----------
     name_or_path : str or path-like
-        Name of a shipped model (see `pretrained_models`), or path of an ``.npz`` that `EcgLabeler.save` wrote.
+        Name of a shipped model (see `pretrained_models`), or path of an ``.npz`` that a labeler wrote.
 
     Returns
     -------
-    labeler : EcgLabeler
-        Ready to label.
+    labeler : EcgLabeler or BreathLabeler
+        Ready to label, by the kind of the model.
 
     Raises
     ------
@@ -117,6 +116,7 @@ def load(name_or_path: str | Path) -> Any:
         If there is no such model, or the file is damaged, of another version, or no model of ours. Nothing in a file
         is ever executed.
     """
+    from mhealth.labeling._breath import BreathLabeler
     from mhealth.labeling._ecg import EcgLabeler
 
     path = Path(name_or_path)
@@ -127,8 +127,9 @@ def load(name_or_path: str | Path) -> Any:
         raise ModelFileError(
             f"model {str(name_or_path)!r} is neither a shipped model ({', '.join(sorted(shipped))}) nor a file."
         )
-    labeler = EcgLabeler()
-    labeler.model_ = load_model(path)
+    model = load_model(path)
+    labeler = EcgLabeler() if model.task.kind == ECG.kind else BreathLabeler()
+    labeler.model_ = model
     return labeler
 
 
@@ -138,7 +139,7 @@ def pretrained_models() -> list[Manifest]:
     return [_read_manifest(path) for path in sorted(folder.glob("*.json"))]
 
 
-def load_model(path: Path) -> EcgModel:
+def load_model(path: Path) -> Model:
     """Read a model file."""
     try:
         content = path.read_bytes()
@@ -151,11 +152,15 @@ def load_model(path: Path) -> EcgModel:
         arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # damage makes zipfile, zlib and numpy raise nearly anything
         raise ModelFileError(
-            f"{path}: is no model file, or a damaged one ({error}). Expected an .npz written by EcgLabeler.save; "
+            f"{path}: is no model file, or a damaged one ({error}). Expected an .npz written by a labeler's save; "
             "pickles are never loaded. Copy the file again, or train anew."
         ) from error
-    if str(arrays.get("kind", "")) != _KIND:
-        raise ModelFileError(f"{path}: is an .npz, but no {_KIND}. Expected a file written by EcgLabeler.save.")
+    task = _KINDS.get(str(arrays.get("kind", "")))
+    if task is None:
+        raise ModelFileError(
+            f"{path}: is an .npz, but none of {', '.join(_KINDS)}. Expected a file written by EcgLabeler.save or "
+            "BreathLabeler.save."
+        )
     version = arrays.get("format", np.array("none"))
     if not np.array_equal(version, FORMAT):
         raise ModelFileError(
@@ -163,31 +168,25 @@ def load_model(path: Path) -> EcgModel:
             "(see its .json), or train anew."
         )
     try:
-        return _from_arrays(arrays)
+        return _from_arrays(arrays, task)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{path}: is incomplete or inconsistent ({error}). Copy the file again, or train anew."
         ) from error
 
 
-def _to_arrays(model: EcgModel) -> dict[str, NDArray]:
-    """Flatten a model."""
-    grammar, features = model.grammar, model.front_end.features
+def _kind(task: Task) -> str:
+    """Return what a file says that it holds."""
+    return next(text for text, known in _KINDS.items() if known.kind == task.kind)
+
+
+def _to_arrays(model: Model) -> dict[str, NDArray]:
+    """Flatten a model. What the task says is not written: it belongs to the kind and the format."""
     arrays: dict[str, Any] = {
-        "kind": _KIND,
+        "kind": _kind(model.task),
         "format": FORMAT,
         "n_nonzero": model.n_nonzero,
         "calibration": model.calibration,
-        "grammar.states": grammar.states,
-        "grammar.transitions": grammar.transitions,
-        "grammar.reported": grammar.reported,
-        "grammar.longest": grammar.longest,
-        "grammar.continues": grammar.continues,
-        "grammar.n_bins": grammar.n_bins,
-        "features.windows": [(w.before, w.after, w.n_points) for w in features.windows],
-        "features.detrend": [w.detrend for w in features.windows],
-        "features.average": [features.average_half, features.average_width],
-        "features.knee": features.knee,
     }
     arrays |= {f"emission.{name}": array for name, array in model.emission.to_arrays().items()}
     arrays |= {f"weights.{name}": array for name, array in model.weights._asdict().items()}
@@ -196,39 +195,22 @@ def _to_arrays(model: EcgModel) -> dict[str, NDArray]:
     return {name: np.asarray(array) for name, array in arrays.items()}
 
 
-def _from_arrays(arrays: dict[str, NDArray]) -> EcgModel:
+def _from_arrays(arrays: dict[str, NDArray], task: Task) -> Model:
     """Rebuild a model from what `_to_arrays` gave."""
 
     def of(prefix: str) -> dict[str, NDArray]:
         return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(prefix + ".")}
 
-    grammar, features = of("grammar"), of("features")
-    windows = tuple(
-        Window(before=float(before), after=float(after), n_points=int(n_points), detrend=str(detrend))  # type: ignore[arg-type]
-        for (before, after, n_points), detrend in zip(features["windows"], features["detrend"], strict=True)
-    )
-    settings = FeatureSettings(
-        windows=windows,
-        average_half=int(features["average"][0]),
-        average_width=int(features["average"][1]),
-        knee=float(features["knee"]),
-    )
     weights = of("weights")
-    model = EcgModel(
+    model = Model(
+        task=task,
         emission=SparseEmission(**of("emission")),
         weights=SpanWeights(**{**weights, "transition": np.nan_to_num(weights["transition"], neginf=0.0)}),
-        dictionaries=tuple(Dictionary.from_arrays(of(f"dictionary{k}")) for k in range(len(windows) + 2)),
+        dictionaries=tuple(
+            Dictionary.from_arrays(of(f"dictionary{k}")) for k in range(len(task.front_end.features.lengths))
+        ),
         n_nonzero=int(arrays["n_nonzero"]),
         calibration=arrays["calibration"],
-        grammar=Grammar(
-            states=tuple(str(s) for s in grammar["states"]),
-            transitions=tuple((str(a), str(b)) for a, b in grammar["transitions"]),
-            reported=tuple((str(a), str(b)) for a, b in grammar["reported"]),
-            longest=tuple(float(s) for s in grammar["longest"]),
-            continues=tuple(str(s) for s in grammar["continues"]),
-            n_bins=int(grammar["n_bins"]),
-        ),
-        front_end=FrontEnd(features=settings),
     )
     model.check()
     return model

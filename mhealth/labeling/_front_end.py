@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mhealth.dsp import SignalQuality
 from mhealth.labeling._features import FeatureSettings
-from mhealth.segmentation import EcgSegmenter
+from mhealth.segmentation import Segmenter
 
 __all__ = ["FrontEnd"]
 
@@ -17,11 +17,17 @@ class FrontEnd:
 
     Parameters
     ----------
-    segmenter : EcgSegmenter
+    segmenter : Segmenter
+        Its internal rate must be that of the features.
     quality : SignalQuality
     features : FeatureSettings
     """
 
-    segmenter: EcgSegmenter = field(default_factory=EcgSegmenter)
-    quality: SignalQuality = field(default_factory=SignalQuality)
-    features: FeatureSettings = field(default_factory=FeatureSettings)
+    segmenter: Segmenter
+    quality: SignalQuality
+    features: FeatureSettings
+
+    @property
+    def rate(self) -> float:
+        """Internal rate in Hz."""
+        return self.features.rate

@@ -8,46 +8,31 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import ECG_WAVES, UNUSABLE
 from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
-from mhealth.labeling._constraints import FARTHEST_EDGE
 from mhealth.labeling._emission import SHIFT_UNIT
-from mhealth.labeling._features import RATE, WARM_UP, code
+from mhealth.labeling._features import code
 from mhealth.labeling._lead import LeadStream, Proposal
 
 if TYPE_CHECKING:
-    from mhealth.labeling._front_end import FrontEnd
-    from mhealth.labeling._model import EcgModel
+    from mhealth.labeling._model import Model
+    from mhealth.labeling._task import Task
 
-__all__ = ["ECG_CLASSES", "GroupStream", "Row"]
-
-ECG_CLASSES = (*ECG_WAVES, UNUSABLE)
-"""Texts of the labels."""
+__all__ = ["GroupStream", "Row"]
 
 Row = tuple[int, int, int, int, int, float]
 """Onset, peak, offset, label, lead, probability."""
 
-_UNUSABLE = ECG_CLASSES.index(UNUSABLE)
-
-CLUSTER = 6
-"""Samples at 250 Hz: candidates of several leads within 24 ms are one; sharper waves differ less between leads."""
-
-LONGEST_SHIFT = FARTHEST_EDGE
-"""Seconds by which a lead's edge may differ from the joint one (ARCHITECTURE, section 6)."""
-
-REACH = 15
-"""Samples at 250 Hz by which a lead's edge may lie off the joint one: 60 ms (ARCHITECTURE, section 6)."""
-
-FARTHEST = 65
-"""Samples at 250 Hz from a lead's last candidate within which it has a say; neighbours are at most 60 apart."""
+_CLUSTER = 0.4
+"""Candidates of several leads within this share of `Task.farthest_edge` are one (24 ms in an ECG); sharper waves differ
+less between leads."""
 
 _KEPT = 1.0
 """Seconds of signal kept before the oldest span that is not reported."""
 
 
-def _slack(front_end: FrontEnd) -> float:
+def _slack(task: Task) -> float:
     """Return the seconds by which the node that shows a wave to be over may follow the moment at which it is."""
-    return front_end.segmenter.longest_gap + REACH / RATE + LONGEST_SHIFT
+    return task.front_end.segmenter.longest_gap + 2 * task.farthest_edge
 
 
 class _Decoder(Protocol):
@@ -61,8 +46,8 @@ class _Decoder(Protocol):
 class WholeStretchDecoder:
     """Viterbi and marginals over whole stretches: best labels, once the stretch has ended."""
 
-    def __init__(self, model: EcgModel) -> None:
-        self._grammar, self._weights = model.grammar, model.weights
+    def __init__(self, model: Model) -> None:
+        self._grammar, self._weights = model.task.grammar, model.weights
         self._nodes: list[tuple[NDArray[np.float64], Potentials]] = []
         self._position = 0
 
@@ -100,8 +85,12 @@ class WholeStretchDecoder:
 class _Lead:
     """One lead of a group: its stream, and what it has said of nodes that are not yet reported."""
 
-    def __init__(self, stream: LeadStream, n_outputs: int, reach: int) -> None:
+    def __init__(self, stream: LeadStream, model: Model, reach: int) -> None:
+        n_outputs, rate = model.emission.n_outputs, model.task.front_end.rate
         self.stream = stream
+        self.shift = np.float32(rate * SHIFT_UNIT)  # samples
+        # A lead has a say so far from its last candidate, which is as far as its neighbours are apart, and a little.
+        self.farthest = round(model.task.front_end.segmenter.longest_gap * rate) + 5
         self.reach = reach  # samples from a node within which the lead may have its edges: none if it is alone
         self.positions = np.empty(0, np.int64)  # candidates that wait for the other leads, or for their quality
         self.outputs = np.empty((0, n_outputs), np.float32)
@@ -138,11 +127,11 @@ class _Lead:
         before = np.maximum(after - 1, 0)
         is_nearer = positions[np.minimum(after, len(positions) - 1)] - middle < middle - positions[before]
         source = np.where((after < high) & (is_nearer | (after == low)), after, after - 1)
-        present = (source >= 0) & (middle - positions[np.maximum(source, 0)] <= FARTHEST)
+        present = (source >= 0) & (middle - positions[np.maximum(source, 0)] <= self.farthest)
         outputs[present] = own[source[present]]
-        outputs[present, 4 * n_states :] += (
-            (positions[source] - middle)[present, None] / np.float32(RATE * SHIFT_UNIT)
-        ).astype(np.float32)
+        outputs[present, 4 * n_states :] += ((positions[source] - middle)[present, None] / self.shift).astype(
+            np.float32
+        )
         outputs[:, :n_states] = 0.0
         begin, end = np.searchsorted(positions, first), np.searchsorted(positions, stop)
         for k in range(int((end - begin).max(initial=0))):
@@ -166,15 +155,16 @@ class _Lead:
 
 
 class _Hearing:
-    """Which leads are heard when, in samples at 250 Hz.
+    """Which leads are heard when, in samples at the internal rate.
 
     Nothing is known of a lead before its warm-up is over. A lead that returns keeps silent for so long, lest the leads
     that are heard wait for it. Where none of them goes on, an era ends, and the next one starts with all leads that are
     there.
     """
 
-    def __init__(self, n_leads: int) -> None:
+    def __init__(self, n_leads: int, warm_up: int) -> None:
         self.position = 0
+        self.warm_up = warm_up
         self.since = [-1] * n_leads  # start of a lead's present stretch, −1 while its samples are missing
         self.spans: list[list[tuple[int, float]]] = [[] for _ in range(n_leads)]  # in which it is heard
         self.eras: list[tuple[int, int]] = []  # where an era ended, and the next one started
@@ -211,7 +201,7 @@ class _Hearing:
             self.eras.append((self._ended, start))
             self.starts.append(start)
         for lead in present:
-            first = max(start, self.since[lead] + WARM_UP) if goes_on else start
+            first = max(start, self.since[lead] + self.warm_up) if goes_on else start
             if not self.is_heard(lead) and first < stop:
                 self.spans[lead].append((first, np.inf))
 
@@ -237,7 +227,7 @@ class GroupStream:
 
     Parameters
     ----------
-    model : EcgModel
+    model : Model
         What was learned.
     fs : float
         Sampling rate in Hz.
@@ -248,25 +238,19 @@ class GroupStream:
         their end.
     """
 
-    def __init__(self, model: EcgModel, *, fs: float, n_leads: int, lag: float | None) -> None:
+    def __init__(self, model: Model, *, fs: float, n_leads: int, lag: float | None) -> None:
+        task = model.task
         self._model = model
+        self._unusable_label = len(task.labels)
         self._fs = fs
-        self._leads = [
-            _Lead(
-                LeadStream(fs=fs, front_end=model.front_end),
-                model.emission.n_outputs,
-                REACH if n_leads > 1 else 0,
-            )
-            for _ in range(n_leads)
-        ]
+        self._reach = round(task.farthest_edge * task.front_end.rate) if n_leads > 1 else 0
+        self._leads = [_Lead(LeadStream(fs=fs, front_end=task.front_end), model, self._reach) for _ in range(n_leads)]
         self._decoder: _Decoder = (
             WholeStretchDecoder(model)
             if lag is None
-            else SpanDecoder(
-                grammar=model.grammar, weights=model.weights, lag=max(0.0, lag - _slack(model.front_end))
-            ).open()
+            else SpanDecoder(grammar=task.grammar, weights=model.weights, lag=max(0.0, lag - _slack(task))).open()
         )
-        self._hearing = _Hearing(n_leads)
+        self._hearing = _Hearing(n_leads, round(task.front_end.features.warm_up * task.front_end.rate))
         self._ratio = self._leads[0].stream.ratio
         self._position = 0  # input samples taken
         self._judged = 0  # input samples that were found usable or not, and nodes before them decoded
@@ -274,7 +258,7 @@ class GroupStream:
         self._waiting = np.empty((3, 0), np.int64)  # clusters and their nodes that wait for features or quality
         self._times = np.empty(0)  # nodes handed to the decoder that spans still to come may start at
         self._first_node = 0
-        self._era = 0  # sample at 250 Hz at which the present era started
+        self._era = 0  # sample at the internal rate at which the present era started
         self._opened = np.inf  # input sample at which the open stretch started
 
     def push(self, signals: NDArray[np.float32], *, last: bool = False) -> list[Row]:
@@ -313,6 +297,7 @@ class GroupStream:
             return np.stack([positions, positions, positions + 1]), proposals[0].decided
         from mhealth._kernels._waves import shared_positions
 
+        cluster = round(_CLUSTER * self._reach)
         decided = min(hearing.decided(k, proposal) for k, proposal in enumerate(proposals))
         heard = [proposal.positions[hearing.at(k, proposal.positions)] for k, proposal in enumerate(proposals)]
         union = np.sort(np.concatenate([self._proposed, *heard]))
@@ -322,8 +307,8 @@ class GroupStream:
         for part, end in zip(
             np.split(union, np.searchsorted(union, hearing.starts)), [*hearing.starts, np.inf], strict=True
         ):
-            stop = count + shared_positions(part, CLUSTER, middles[count:], firsts[count:])
-            closed[count:stop] = np.minimum(firsts[count:stop] + CLUSTER, end)
+            stop = count + shared_positions(part, cluster, middles[count:], firsts[count:])
+            closed[count:stop] = np.minimum(firsts[count:stop] + cluster, end)
             count = stop
         complete = int(np.searchsorted(closed[:count], decided, side="right"))
         settled = min(int(firsts[complete]), decided) if complete < count else decided
@@ -336,7 +321,7 @@ class GroupStream:
         known = min(settled, *(lead.stream.described for lead in self._leads))
         eras = [start for _, start in self._hearing.eras]
         if len(self._leads) > 1:  # a node needs the candidates within reach, but none of another era
-            known = max([known - REACH - 1, *(start for start in eras if start <= known)])
+            known = max([known - self._reach - 1, *(start for start in eras if start <= known)])
         limit = judged if last else min(judged, int(known * self._ratio))
         if limit <= self._judged:
             return []
@@ -367,7 +352,9 @@ class GroupStream:
         done = int(np.searchsorted(self._waiting[1] * self._ratio, limit))
         self._waiting = self._waiting[:, done:]
         for lead in self._leads:
-            done = int(np.searchsorted(lead.positions * self._ratio, limit - (FARTHEST + REACH) * self._ratio))
+            done = int(
+                np.searchsorted(lead.positions * self._ratio, limit - (lead.farthest + lead.reach) * self._ratio)
+            )
             lead.positions, lead.outputs = lead.positions[done:], lead.outputs[done:]
         return rows
 
@@ -387,11 +374,11 @@ class GroupStream:
                 lead.bad_since = sample
             elif usable[start] and lead.bad_since >= 0:
                 lead.bad.append((lead.bad_since, sample))
-                rows.append((lead.bad_since, -1, sample, _UNUSABLE, k, np.nan))
+                rows.append((lead.bad_since, -1, sample, self._unusable_label, k, np.nan))
                 lead.bad_since = -1
         if ended and lead.bad_since >= 0:
             lead.bad.append((lead.bad_since, self._position))
-            rows.append((lead.bad_since, -1, self._position, _UNUSABLE, k, np.nan))
+            rows.append((lead.bad_since, -1, self._position, self._unusable_label, k, np.nan))
             lead.bad_since = -1
         return rows
 
@@ -422,7 +409,7 @@ class GroupStream:
         Several leads decide by the mean of their potentials (a logarithmic opinion pool): they see the same heart, so
         their sum would count the same evidence several times.
         """
-        n_new, n_states = len(times), self._model.grammar.n_states
+        n_new, n_states = len(times), self._model.task.grammar.n_states
         if not n_new:
             return []
         total = np.zeros((n_new, 4 * n_states), np.float32)
@@ -451,19 +438,19 @@ class GroupStream:
         from mhealth._kernels._waves import locate_waves
 
         model, rows = self._model, []
-        waves = np.flatnonzero(model.label_of_state[spans.state] >= 0)
+        waves = np.flatnonzero(model.task.label_of_state[spans.state] >= 0)
         starts, stops = spans.start[waves] - self._first_node, spans.stop[waves] - self._first_node
         # A wave that an end of the stretch cuts has no onset or offset to report.
         whole = ~(self._is_end(starts) | self._is_end(stops))
         waves, starts, stops = waves[whole], starts[whole], stops[whole]
         states = spans.state[waves]
-        labels = model.label_of_state[states]
+        labels = model.task.label_of_state[states]
         for k, lead in enumerate(self._leads):
             out, probability = np.empty((len(waves), 3), np.int64), np.empty(len(waves))
             lead.last_offset = locate_waves(
                 starts, stops, states, spans.occupancy, spans.first_interval[waves],
-                lead.node_outputs[:, 4 * model.grammar.n_states :], lead.present, self._times, SHIFT_UNIT,
-                LONGEST_SHIFT, lead.raw, lead.raw_start, self._fs, lead.last_offset, out, probability,
+                lead.node_outputs[:, 4 * model.task.grammar.n_states :], lead.present, self._times, SHIFT_UNIT,
+                model.task.farthest_edge, lead.raw, lead.raw_start, self._fs, lead.last_offset, out, probability,
             )  # fmt: skip
             for label in np.unique(labels):
                 of_label = labels == label

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.dsp import Resampler
-from mhealth.labeling._features import RATE, FeatureStream, RawFeatures
+from mhealth.labeling._features import FeatureStream, RawFeatures
 from mhealth.labeling._front_end import FrontEnd
 
 __all__ = ["LeadStream", "Proposal"]
@@ -21,11 +20,11 @@ class Proposal(NamedTuple):
     Attributes
     ----------
     positions : ndarray of int64, shape (n,)
-        The lead's own candidates that are decided now, in samples at 250 Hz.
+        The lead's own candidates that are decided now, in samples at the internal rate.
     decided : int
         No candidate before this sample is still to come.
     missing : ndarray of bool
-        Whether each sample at 250 Hz that came now is missing.
+        Whether each sample at the internal rate that came now is missing.
     """
 
     positions: NDArray[np.int64]
@@ -59,15 +58,15 @@ class LeadStream:
     codes : ndarray of uint8
         Quality of the input samples from `codes_start` on; the caller drops what it has used.
     described : int
-        No features of a candidate before this sample at 250 Hz are still to come.
+        No features of a candidate before this sample at the internal rate are still to come.
     """
 
     def __init__(self, *, fs: float, front_end: FrontEnd) -> None:
-        self._resampler = Resampler(rate=RATE).open(fs=fs)
+        self._resampler = front_end.segmenter.resampler.open(fs=fs)
         self._quality = front_end.quality.open(fs=fs)
         self._segmenter = front_end.segmenter.open_lead()
         self._settings = front_end.features
-        self._n_samples = 0  # at 250 Hz
+        self._n_samples = 0  # at the internal rate
         self._stretches: list[_Stretch] = []
         self._own = np.empty(0, np.int64)  # own candidates, and the running scale at each
         self._scale = np.empty(0, np.float32)
@@ -77,7 +76,7 @@ class LeadStream:
 
     @property
     def ratio(self) -> float:
-        """Input samples per sample at 250 Hz."""
+        """Input samples per sample at the internal rate."""
         return float(self._resampler.ratio)
 
     def propose(self, samples: NDArray[np.float32], *, last: bool = False) -> Proposal:
@@ -148,7 +147,7 @@ class LeadStream:
         return RawFeatures(
             positions=np.concatenate([part.positions for part in parts]),
             windows=tuple(np.concatenate(columns) for columns in zip(*(part.windows for part in parts), strict=True)),
-            rhythm=np.concatenate([part.rhythm for part in parts]),
+            dense=np.concatenate([part.dense for part in parts]),
         )
 
     def _scale_at(self, positions: NDArray[np.int64], start: int, stop: float) -> NDArray[np.float32]:

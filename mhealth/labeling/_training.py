@@ -95,13 +95,12 @@ def learn_dictionaries(
     """Learn one dictionary for each kind of window, without labels."""
     if not raw:
         raise AnnotationError(_NOTHING)
-    names = (*(f"window_{k}" for k in range(len(features.windows))), "average_before", "average_after")
-    reach = (
-        *((window.before, window.after) for window in features.windows),
-        *((features.average_seconds, features.average_seconds),) * 2,
+    kinds = (
+        *((f"window_{k}", window.before, window.after) for k, window in enumerate(features.windows)),
+        *((name, seconds, seconds) for name, _, seconds in features.context.windows),
     )
     dictionaries = []
-    for k, (name, (before, after)) in enumerate(zip(names, reach, strict=True)):
+    for k, (name, before, after) in enumerate(kinds):
         windows = np.concatenate([part.windows[k] for part in raw])
         windows = windows[windows.any(axis=1)]
         if len(windows) > _MOST_WINDOWS:

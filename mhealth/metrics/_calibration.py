@@ -135,7 +135,13 @@ class RocCurve(NamedTuple):
 
 
 def wave_outcomes(
-    annotation: Annotation, spans: Spans, label: str, *, channels: Collection[str | int] | None = None
+    annotation: Annotation,
+    spans: Spans,
+    label: str,
+    *,
+    channels: Collection[str | int] | None = None,
+    point: str = "peak",
+    tolerance: float = TOLERANCES_MS["150ms"][0][0] / 1000,
 ) -> WaveOutcomes:
     """Tell which predicted waves an expert marked too.
 
@@ -149,12 +155,16 @@ def wave_outcomes(
         Label whose waves are judged.
     channels : collection of str or int, optional
         Names or positions of the annotated channels that are used; by default all.
+    point : {"onset", "peak", "offset"}, default="peak"
+        What is compared.
+    tolerance : float, default=0.15
+        Seconds.
 
     Returns
     -------
     outcomes : WaveOutcomes
-        Predictions in order of channel and time. One is correct if its peak is matched one-to-one to an expert's
-        peak within 150 ms, and false if it is not and lies in an annotated stretch; all others cannot be judged and
+        Predictions in order of channel and time. One is correct if its point is matched one-to-one to an expert's
+        within the tolerance, and false if it is not and lies in an annotated stretch; all others cannot be judged and
         are left out, by the rules of `score_delineation`.
 
     Raises
@@ -165,12 +175,12 @@ def wave_outcomes(
     record = EndToEnd(annotation, spans, channels)
     if label not in annotation.spans.classes:
         return WaveOutcomes.concat([])
-    reference, left_out = record.marks(label, "peak")
-    found, index = record.predictions(label, "peak")
-    tolerance = TOLERANCES_MS["150ms"][0][0] * record.fs / 1000
+    reference, left_out = record.marks(label, point)
+    found, index = record.predictions(label, point)
+    reach = tolerance * record.fs
     correct = np.zeros(len(found), dtype=bool)
-    correct[match(reference, found, tolerance)[:, 1]] = True
-    false = ~correct & record.annotated(found) & ~within(found, left_out, tolerance + EXCUSED * record.fs)
+    correct[match(reference, found, reach)[:, 1]] = True
+    false = ~correct & record.annotated(found) & ~within(found, left_out, reach + EXCUSED * record.fs)
     order = np.argsort(found, kind="stable")
     judged = order[(correct | false)[order]]
     return WaveOutcomes(record.found.probability[index[judged]], correct[judged], len(reference))

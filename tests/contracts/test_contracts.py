@@ -19,7 +19,7 @@ from mhealth.crf import ECG_GRAMMAR, Potentials, SpanDecoder, SpanWeights
 from mhealth.dsp import BREATH_RATES, BreathQuality, Resampler, RunningScale, SignalQuality
 from mhealth.errors import StreamError
 from mhealth.labeling import TrainingSettings
-from mhealth.labeling._front_end import FrontEnd
+from mhealth.labeling._ecg_task import ECG
 from mhealth.segmentation import BreathSegmenter, EcgSegmenter, quasi_periodic_segmenter
 from mhealth.simulate import synthetic_ecg
 from mhealth.sparse import Window
@@ -65,7 +65,7 @@ SETTINGS = [
     Window(before=0.1, after=0.2, n_points=10),
     ECG_GRAMMAR,
     TrainingSettings(),
-    FrontEnd(),
+    ECG.front_end,
 ]
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mhealth.crf import ECG_GRAMMAR, SpanStructure
-from mhealth.labeling._constraints import FARTHEST_EDGE, LeadMarks, constrain
+from mhealth.labeling._constraints import LeadMarks, constrain
+from mhealth.labeling._ecg_task import ECG
 
 NAN = np.nan
 TIMES = np.arange(21) / 10
@@ -19,7 +20,7 @@ def allowed(*waves, annotated=((0.0, 2.0),), times=TIMES):
         np.array([ECG_GRAMMAR.index(wave[0]) for wave in waves], dtype=np.int64),
         np.array(annotated, dtype=float).reshape(-1, 2),
     )
-    targets = constrain(times, marks, ECG_GRAMMAR)
+    targets = constrain(times, marks, ECG)
     return [
         frozenset(s for k, s in enumerate(ECG_GRAMMAR.states) if mask >> k & 1) for mask in targets.allowed[:-1]
     ], targets
@@ -116,7 +117,7 @@ def test_shifts_are_measured_from_every_candidate_nearby():
         (node, 2 * qrs + side): mark - times[node]
         for side, mark in enumerate((0.512, 0.583))
         for node in range(41)
-        if abs(mark - times[node]) < FARTHEST_EDGE
+        if abs(mark - times[node]) < ECG.farthest_edge
     }
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-6)

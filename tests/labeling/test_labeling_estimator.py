@@ -11,8 +11,8 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from mhealth.core import Annotation, Recording, Spans
 from mhealth.errors import AnnotationError, InvalidParameterError, NotFittedError
 from mhealth.labeling import EcgLabeler, TrainingSettings, load
-from mhealth.labeling._calibration import IDENTITY
-from mhealth.labeling._group import ECG_CLASSES
+from mhealth.labeling._calibration import identity
+from mhealth.labeling._ecg_task import ECG
 
 LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
 
@@ -138,16 +138,16 @@ def test_a_fitted_labeler_can_be_pickled(small):
 
 def test_subjects_held_out_calibrate_the_probabilities(small):
     """With five subjects one is held out; its waves tell how far marginals can be trusted."""
-    np.testing.assert_array_equal(small.model_.calibration, IDENTITY)
+    np.testing.assert_array_equal(small.model_.calibration, identity(3))
     recordings, annotations = zip(*(ecg(seed, duration=40.0, leads=LIMB) for seed in range(5)), strict=True)
     seen = []
     labeler = EcgLabeler(training=SMALL)
     labeler.fit(recordings, annotations, progress=lambda *step: seen.append(step))
     maps = labeler.model_.calibration
-    assert maps.shape == IDENTITY.shape
+    assert maps.shape == identity(3).shape
     assert (np.diff(maps) >= 0).all()
-    qrs = ECG_CLASSES.index("QRS")
-    assert not np.array_equal(maps[qrs], IDENTITY[qrs])
+    qrs = ECG.classes.index("QRS")
+    assert not np.array_equal(maps[qrs], identity(3)[qrs])
     assert any("calibrating" in stage for stage, _, _ in seen)
     assert all(0 < done <= total for _, done, total in seen)
 

@@ -13,10 +13,10 @@ from labeling_cases import LEADS, TINY, ecg
 sys.path.insert(0, str(Path(__file__).parents[1] / "naive"))
 from mhealth._kernels import _beats, _emission, _waves
 from mhealth.crf import ECG_GRAMMAR
+from mhealth.labeling._ecg_task import ECG
 from mhealth.labeling._emission import SparseEmission
 from mhealth.labeling._examples import examples, lead_cases
 from mhealth.labeling._features import Features
-from mhealth.labeling._front_end import FrontEnd
 from mhealth.labeling._training import _Trainer, coded, learn_dictionaries
 from naive_labeling import (
     naive_beats,
@@ -190,12 +190,10 @@ def test_a_lead_that_says_nothing_at_an_edge_lacks_the_wave():
 @pytest.fixture(scope="module")
 def training_set():
     parts = [
-        list(examples(case, FrontEnd(), ECG_GRAMMAR))
-        for seed in range(2)
-        for case in lead_cases(*ecg(seed, duration=8.0, leads=("II",)))
+        list(examples(case, ECG)) for seed in range(2) for case in lead_cases(*ecg(seed, duration=8.0, leads=("II",)))
     ]
     rng = np.random.default_rng(0)
-    dictionaries = learn_dictionaries([e.raw for part in parts for e in part], FrontEnd().features, TINY, rng)
+    dictionaries = learn_dictionaries([e.raw for part in parts for e in part], ECG.front_end.features, TINY, rng)
     return coded(enumerate(parts), dictionaries, TINY, ECG_GRAMMAR), 2 * sum(d.n_atoms for d in dictionaries)
 
 

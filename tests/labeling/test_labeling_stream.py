@@ -13,7 +13,8 @@ from strategies import chunkings, cut, damage, damaged
 
 from mhealth.core import Spans
 from mhealth.errors import InvalidParameterError, InvalidSignalError, StreamError
-from mhealth.labeling._features import FeatureSettings, FeatureStream
+from mhealth.labeling._ecg_task import ECG
+from mhealth.labeling._features import FeatureStream
 
 SECONDS = 12.0
 LATEST = 2.0
@@ -88,12 +89,12 @@ def test_a_large_beat_at_the_end_of_the_warm_up_is_seen_alike_by_any_chunks(seed
     lead = ecg(seed, duration=SECONDS, leads=("II",))[0].signals[:, 0]
     lead = np.roll(lead, 478 - int(np.abs(lead[:900]).argmax()))
     lead[440:520] *= 6
-    whole, pieces = FeatureStream(FeatureSettings()), FeatureStream(FeatureSettings())
+    whole, pieces = FeatureStream(ECG.front_end.features), FeatureStream(ECG.front_end.features)
     whole.push(lead)
     for sample in lead:
         pieces.push(sample[None])
-    np.testing.assert_array_equal(pieces._beats, whole._beats)
-    np.testing.assert_array_equal(pieces._floats, whole._floats)
+    np.testing.assert_array_equal(pieces._context._beats, whole._context._beats)
+    np.testing.assert_array_equal(pieces._context._floats, whole._context._floats)
 
 
 @pytest.mark.parametrize("leads", ["fused", "independent"])
@@ -283,7 +284,7 @@ def test_whole_recording_decoding_offers_no_stream(labeler):
 
 
 def test_a_stream_needs_a_lead(labeler):
-    with pytest.raises(InvalidSignalError, match="at least one lead"):
+    with pytest.raises(InvalidSignalError, match="at least one channel"):
         labeler.open(fs=250.0, channels=())
     with pytest.raises(InvalidSignalError, match="one string"):
         labeler.open(fs=250.0, channels="II")
