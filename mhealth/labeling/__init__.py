@@ -1,7 +1,7 @@
 """The stages joined: labelers of whole recordings and of streams."""
 
 from mhealth.labeling._breath import BreathLabeler
-from mhealth.labeling._channels import is_ecg_channel
+from mhealth.labeling._channels import is_ecg_channel, is_respiration_channel
 from mhealth.labeling._ecg import EcgLabeler
 from mhealth.labeling._files import Manifest, load, pretrained_models
 from mhealth.labeling._labeler import LabelStream
@@ -14,6 +14,7 @@ __all__ = [
     "Manifest",
     "TrainingSettings",
     "is_ecg_channel",
+    "is_respiration_channel",
     "load",
     "pretrained_models",
 ]

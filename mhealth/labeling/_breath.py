@@ -35,9 +35,10 @@ class BreathLabeler(Labeler):
 
     Parameters
     ----------
-    lag : float or None, default=3.0
+    lag : float or None, default=8.0
         Seconds behind the newest candidate after which labels are final; None decodes whole recordings (then there is
-        no stream).
+        no stream). With what the front end needs, it is a breath at the slowest rate, 4 a minute: with 3 s nearly half
+        of the simulated pauses were taken for breaths.
     polarity : {"auto", "up", "down"}, default="auto"
         Whether inspiration makes the signal rise; by default that is found from the signal, and up until 30 s of it
         say otherwise.
@@ -72,7 +73,7 @@ class BreathLabeler(Labeler):
     def __init__(
         self,
         *,
-        lag: float | None = 3.0,
+        lag: float | None = 8.0,
         polarity: PolarityChoice = "auto",
         n_simulated: int = 60,
         training: TrainingSettings | None = None,

@@ -1,10 +1,10 @@
-"""Which channels of a recording are ECG leads."""
+"""Which channels of a recording are ECG leads, and which follow breathing."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["is_ecg_channel"]
+__all__ = ["is_ecg_channel", "is_respiration_channel"]
 
 _LEAD = re.compile(r"m?l?i{1,3}|mc?l\d|av[rlf]|m?v\d?r?|v[xyz]|c[bcmrs]\d?|d[1-4]")
 """Words of lead names: standard and right-sided, modified (MLII, MV2, MCL1, ML5), Frank, chest (CM5), QTDB's D3."""
@@ -17,17 +17,29 @@ _ECG = re.compile(r"(ecg|ekg)(\d+|[lr][al]|m?l?i{1,3}|av[rlf]|v\d)?|electrocardi
 _FROM_ECG = re.compile(r"hr|rr|ibi|rate|bpm|resp.*|edr|quality|sqi|temp.*|status|annotations?|events?")
 """What a device may derive from an ECG, or send beside it."""
 
-_OTHER = re.compile(
-    r"resp.*|breath.*|pleth.*|ppg.*|puls.*|nibp|[ai]?bp|art|cvp|pap|icp|[se]p?[ao]?o2|(et)?co2|hr|rr|rate|bpm|"
-    r"acc.*|gyr.*|mag.*|gsr|eda|temp.*|(air)?flow.*|nasal|press.*|snor.*|belt|rip|rib|tho(r.*)?|abd(o.*)?|chest|"
-    r"eeg.*|emg.*|eog.*|chin.*|loc|roc|leg.*|lat|rat|status|annotations?|events?|markers?|trigger"
+_NEITHER = (
+    r"pleth.*|ppg.*|puls.*|nibp|[ai]?bp|art|cvp|pap|icp|[se]p?[ao]?o2|etco2|hr|rr|.*rate|bpm|acc.*|gyr.*|mag.*|gsr|eda|"
+    r"temp.*|snor.*|eeg.*|emg.*|eog.*|chin.*|loc|roc|leg.*|lat|rat|status|annotations?|events?|markers?|trigger"
 )
-"""What else is recorded beside an ECG, often in volts too."""
+"""What else is recorded beside an ECG and breathing, often in volts too, and what a monitor derives from them."""
+
+_NO_ECG = re.compile(rf"{_NEITHER}|press.*")
+_NO_BREATHS = re.compile(rf"{_NEITHER}|(ecg|ekg|electrocardiogra).*|edr|quality|sqi")
+
+_BREATHS = re.compile(
+    r"resp.*|rsp\d*|breath.*|rips?\d*|rib(cage)?|tho(r.*)?\d*|abd(o.*)?\d*|chest|belt\d*|(air)?flow.*|(oro)?nasal|"
+    r"cannula|thermistor|(end)?co2|capno.*|pneumo.*|imp(ed.*)?"
+)
+"""Belts around rib cage and abdomen, flow and CO2 at nose and mouth, impedance of the chest."""
 
 _EEG_ELECTRODE = re.compile(r"(fp|af|fc|ft|cp|tp|po|[fctpo])(z|\d{1,2})|[ame][12]")
 """Names of the 10-20 system, its references, and the eyes'."""
 
 _VOLTS = re.compile(r"[mnuµμ]?v(olts?)?|(milli|micro|nano)volts?")
+_OHMS = re.compile(r"[kmµμ]?(ohms?|[ωΩ])|(milli|kilo)ohms?")
+_RATES = re.compile(r"b(r|rea)?pm|rpm|hz|(br|breaths?|resps?|cycles?|1)? ?/ ?min(ute)?|min-1|g|m/s\^?2|m/s²")
+"""Units of what is counted by the minute, and of movement: no signal that rises and falls with each breath."""
+
 _SAYS_NOTHING = {
     "",
     "adu",
@@ -72,11 +84,47 @@ def is_ecg_channel(name: str, unit: str = "") -> bool:
     is_voltage = _VOLTS.fullmatch(unit) is not None
     if not is_voltage and unit not in _SAYS_NOTHING:
         return False
-    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    words = _words(name)
     if any(_ECG.fullmatch(word) for word in words):
         return not any(_FROM_ECG.fullmatch(word) for word in words)
-    if any(_OTHER.fullmatch(word) for word in words):
+    if any(_NO_ECG.fullmatch(word) or _BREATHS.fullmatch(word) for word in words):
         return False
     if words and (all(_LEAD.fullmatch(word) for word in words) or _BETWEEN.fullmatch(" ".join(words))):
         return True
     return is_voltage and not any(_EEG_ELECTRODE.fullmatch(word) for word in words)
+
+
+def is_respiration_channel(name: str, unit: str = "") -> bool:
+    """Tell from its name and unit whether a channel follows breathing.
+
+    Parameters
+    ----------
+    name : str
+        As the recording gives it.
+    unit : str
+        Physical unit, ``""`` where unknown.
+
+    Returns
+    -------
+    is_respiration : bool
+        True for names of belts, impedance, airflow and CO2 (RESP, Thorax, ABD, ``Flow``, ``Nasal pressure``), and for
+        names that say nothing where the unit is one of impedance, among them BIDMC's ``pm``; never for what is derived
+        from breathing (``Resp rate``, EtCO2), and no channel is an ECG lead too.
+
+    Examples
+    --------
+    >>> [is_respiration_channel(name) for name in ("RESP", "Abdomen", "RespRate", "PLETH", "II")]
+    [True, True, False, False, False]
+    """
+    unit = unit.strip().lower()
+    words = _words(name)
+    if _RATES.fullmatch(unit) or any(_NO_BREATHS.fullmatch(word) for word in words):
+        return False
+    if any(_BREATHS.fullmatch(word) for word in words):
+        return True
+    is_impedance = unit == "pm" or _OHMS.fullmatch(unit) is not None
+    return is_impedance and not any(_LEAD.fullmatch(word) or _EEG_ELECTRODE.fullmatch(word) for word in words)
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]

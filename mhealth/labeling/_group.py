@@ -119,6 +119,10 @@ class _Lead:
         first, middle, stop = nodes
         heard = slice(*np.searchsorted(self.positions, era))
         positions, own, n_states = self.positions[heard], self.outputs[heard], self.outputs.shape[1] // 6
+        if not self.reach and len(middle) <= len(positions):
+            at = np.minimum(np.searchsorted(positions, middle), len(positions) - 1)
+            if (positions[at] == middle).all():  # alone, its own candidates are the nodes
+                return own[at], np.ones(len(middle), bool)
         outputs = np.zeros((len(middle), self.outputs.shape[1]), np.float32)
         if not len(positions):
             return outputs, np.zeros(len(middle), bool)
