@@ -1,8 +1,9 @@
-"""Which channels count as ECG leads, by the names that public databases and devices use."""
+"""Which channels count as ECG leads or as breathing, by the names that public databases and devices use."""
 
 import pytest
 
-from mhealth.labeling import is_ecg_channel
+from mhealth.io import open_recording
+from mhealth.labeling import is_ecg_channel, is_respiration_channel
 
 LIMB = [
     "i",
@@ -143,3 +144,94 @@ def test_every_channel_of_the_ecg_databases_counts(data_dir):
         names |= {line.split()[8] for line in lines}
     assert len(names) > 25
     assert [name for name in sorted(names) if not is_ecg_channel(name)] == []
+
+
+BELTS = [
+    "RESP",
+    "RESP,",
+    "Resp",
+    "resp_chest",
+    "RSP",
+    "Resp. thorax",
+    "Resp C",
+    "RIP",
+    "RIP1",
+    "RIP abdomen",
+    "rib cage",
+]
+BELTS += [
+    "RibCage",
+    "THO",
+    "Thor",
+    "THOR RES",
+    "Thoracic",
+    "ABD",
+    "ABDO RES",
+    "Abdomen",
+    "CHEST",
+    "belt",
+    "Effort belt",
+]
+FLOWS = ["Flow", "Airflow", "AIRFLOW", "Flow_patient", "Nasal pressure", "Nasal", "Oronasal flow", "cannula", "CO2"]
+FLOWS += ["Thermistor", "Capnogram", "impedance", "Imp", "Breathing", "Respiration", "Pneumogram"]
+
+
+@pytest.mark.parametrize("name", [*BELTS, *FLOWS])
+@pytest.mark.parametrize("unit", ["", "mV", "V", "adu", "Ohm", "pm", "NU", "%", "L/min", "mmHg"])
+def test_names_of_what_follows_breathing_count_in_any_unit_and_never_as_ecg(name, unit):
+    assert is_respiration_channel(name, unit)
+    assert not is_ecg_channel(name, unit)
+
+
+NO_BREATHS = [
+    "RespRate",
+    "Resp rate",
+    "RESP_RATE",
+    "breath rate",
+    "RR",
+    "BR",
+    "EtCO2",
+    "O2",
+    "SpO2",
+    "PLETH,",
+    "PPG",
+    "ABP",
+]
+NO_BREATHS += [
+    "ECG derived resp",
+    "EDR",
+    "ECG thorax",
+    "chest ACC x",
+    "acc",
+    "Temp chest",
+    "EMG chin",
+    "HR",
+    "Resp quality",
+]
+
+
+@pytest.mark.parametrize("name", [*LIMB, *CHEST, *NAMED, *NO_BREATHS, "x", "", "signal"])
+def test_leads_rates_and_other_signals_do_not_follow_breathing(name):
+    assert not is_respiration_channel(name)
+    assert not is_respiration_channel(name, "mV")
+
+
+@pytest.mark.parametrize("unit", ["bpm", "brpm", "1/min", "breaths/min", "Hz", "g", "m/s^2"])
+def test_the_unit_of_a_rate_or_of_movement_rules_breathing_out(unit):
+    assert not is_respiration_channel("RESP", unit)
+
+
+@pytest.mark.parametrize("unit", ["Ohm", "ohms", "kOhm", "Ω", "mΩ", "pm", " OHM "])
+def test_a_name_that_says_nothing_breathes_where_the_unit_is_one_of_impedance(unit):
+    assert is_respiration_channel("channel 3", unit)
+    for name in ("II", "C3", "GSR", "EDA"):  # of electrodes and skin
+        assert not is_respiration_channel(name, unit)
+
+
+@pytest.mark.realdata
+def test_the_channels_of_bidmc_are_told_apart(data_dir):
+    tables = sorted(data_dir.glob("bidmc/bidmc_csv/*_Signals.csv.gz"))
+    names = {name for table in tables for name in open_recording(table).channels}
+    assert {name for name in names if is_respiration_channel(name)} == {"RESP"}
+    assert {"V", "AVR", "II"} <= {name for name in names if is_ecg_channel(name)}
+    assert {name for name in names if not (is_ecg_channel(name) or is_respiration_channel(name))} >= {"PLETH"}
