@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,8 @@ from mhealth.errors import InvalidParameterError, StreamError
 __all__ = ["CommittedSpans", "SpanDecodeStream", "SpanDecoder"]
 
 _BLOCK = 256  # nodes taken at a time; bounds the window's memory, changes no result
-_SPANS = 16  # that stop at a node, to begin with
+_ROOM = 32  # nodes for which room is made at least, so that single nodes need not make it each time
+_SPANS = 8  # tables grow by so many spans that stop at a node
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -107,7 +109,8 @@ class SpanDecoder:
     depends on how nodes are grouped. Probabilities are those of all labellings, not only of those that agree with what
     was committed.
 
-    Memory: the nodes of the last lag and twice the longest duration, about 2 kB each.
+    Memory: the nodes of the last lag and twice the longest duration, about 1 kB each, and room for those of the last
+    chunk, up to 256; a pickled stream holds the former only.
     """
 
     grammar: Grammar
@@ -150,7 +153,17 @@ class SpanDecodeStream:
         timed = weights._replace(duration=with_untimed(weights.duration))
         self._structure = (longest, grammar.may_continue, *timed)
         self._odds = (longest, grammar.may_continue, *(np.exp(part) for part in timed))
-        self._window = _Window(grammar.n_states, _BLOCK)
+        self._window = _Window(grammar.n_states, grammar.n_bins)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state in tables that are no longer than it needs."""
+        self._window.fit(1, self._cap)
+        return self.__dict__
+
+    @property
+    def _cap(self) -> float:
+        """The longest duration in seconds."""
+        return float(self._structure[0].max())
 
     def push(self, times: ArrayLike, potentials: Potentials) -> CommittedSpans:
         """Take the next nodes of the stretch; the first of a stretch is its virtual start.
@@ -198,7 +211,7 @@ class SpanDecodeStream:
             raise StreamError(f"close_stretch({time!r}): the stretch has no node yet; push its start first.")
         times, parts = self._checked([time], Potentials.zeros(1, self._window.n_states))
         spans = self._advance(times, parts, last=True)
-        self._window = _Window(self._window.n_states, _BLOCK)
+        self._window = _Window(self._window.n_states, self._window.n_bins)
         return spans
 
     def _checked(self, times: ArrayLike, potentials: Potentials) -> tuple[NDArray[np.float64], Potentials]:
@@ -217,7 +230,7 @@ class SpanDecodeStream:
         from mhealth._kernels import _span_stream as kernels
 
         window = self._window
-        first_node = self.position + len(times) - window.append(times, potentials, float(self._structure[0].max()))
+        first_node = self.position + len(times) - window.append(times, potentials, self._cap)
         self.position += len(times)
         capacity = len(window.times)
         out, occupancy = np.empty((capacity, 4), dtype=np.int64), np.empty(capacity)
@@ -241,24 +254,25 @@ class SpanDecodeStream:
 
 
 class _Window:
-    """The rows of the lattice that a stretch still needs, and room for one more block of nodes."""
+    """The rows of the lattice that a stretch still needs, and room for the next nodes."""
 
-    def __init__(self, n_states: int, capacity: int) -> None:
-        self.n_states = n_states
+    def __init__(self, n_states: int, n_bins: int) -> None:
+        self.n_states, self.n_bins = n_states, n_bins
         self.n_rows = 0
         self.marks = np.array([0, 0, 0, -1, 0, 0, 0], dtype=np.int64)
-        self._allocate(capacity, _SPANS)
+        self._allocate(_ROOM, _SPANS)
 
     def _allocate(self, capacity: int, n_spans: int) -> None:
         """Make zeroed tables of `capacity` rows, at each of which up to `n_spans` spans stop."""
         n = self.n_states
         self.times = np.zeros(capacity)
         # Potentials (4) and factors (3) of the nodes, sums (3), best paths (4), sums ahead (2); rows of best arcs.
-        self.floats, self.arcs = np.zeros((16, capacity, n)), np.zeros((3, capacity, n), dtype=np.int64)
+        self.floats, self.arcs = np.zeros((16, capacity, n)), np.zeros((3, capacity, n), dtype=np.int32)
         self.spans = (
-            np.zeros((capacity, n_spans), dtype=np.int64), np.zeros((capacity, n_spans, n), dtype=np.int16),
-            np.zeros((capacity, n), dtype=np.int64),
-        )  # fmt: skip
+            np.zeros((capacity, n_spans), dtype=np.int32),
+            np.zeros((capacity, n_spans, n), dtype=np.min_scalar_type(self.n_bins)),
+            np.zeros((capacity, n), dtype=np.int32),
+        )
         self.kept = np.zeros((capacity, 2 * n), dtype=np.bool_)
         self.waiting = np.zeros((capacity, 4), dtype=np.int64)
         self.paths = np.zeros((2, capacity, 2), dtype=np.int64)
@@ -272,7 +286,7 @@ class _Window:
     def append(self, times: NDArray[np.float64], potentials: Potentials, cap: float) -> int:
         """Add nodes, dropping or making rows where there is no room; return the number of rows."""
         if self.n_rows + len(times) > len(self.times):
-            self._make_room(len(times), cap)
+            self.fit(max(len(times), _ROOM), cap)
         first, self.n_rows = self.n_rows, self.n_rows + len(times)
         rows = slice(first, self.n_rows)
         self.times[rows] = times
@@ -281,20 +295,17 @@ class _Window:
         known = self.times[: self.n_rows]
         n_spans = np.arange(first, self.n_rows) - np.searchsorted(known, known[rows] - cap) + 1
         if n_spans.max(initial=0) > self.spans[0].shape[1]:
-            self._resize(0, len(self.times), 2 * int(n_spans.max()))
+            self._resize(0, len(self.times), int(n_spans.max()))
         return self.n_rows
 
-    def _make_room(self, n_new: int, cap: float) -> None:
-        """Keep only the rows from one longest span before the first span that has not been handed over."""
+    def fit(self, room: int, cap: float) -> None:
+        """Keep only the rows from one longest span before the first span not handed over, and room for further ones."""
         from mhealth._kernels._span_stream import FILLED, FIRST, N_WAITING, ROOT_ROW
 
         oldest = int(self.waiting[0, 0] if self.marks[N_WAITING] else self.marks[ROOT_ROW])
         # One row more than spans of at most `cap` can reach, lest rounding decides.
         drop = max(0, int(np.searchsorted(self.times[:oldest], self.times[oldest] - cap)) - 1)
-        capacity = len(self.times)
-        while capacity < self.n_rows - drop + n_new:
-            capacity *= 2
-        self._resize(drop, capacity, self.spans[0].shape[1])
+        self._resize(drop, self.n_rows - drop + room, int(self.spans[2][drop : self.n_rows].max(initial=0)))
         # Tables that hold rows count them from the first one kept.
         rows = self.arcs[1:, : self.n_rows]
         np.maximum(rows - 2 * drop, -1, out=rows)
@@ -304,17 +315,19 @@ class _Window:
             self.marks[FIRST] = -1
 
     def _resize(self, drop: int, capacity: int, n_spans: int) -> None:
-        """Move all rows but the first `drop` to tables of another size."""
-        kept = slice(drop, self.n_rows)
+        """Move all rows but the first `drop` to tables of another size, `n_spans` rounded up."""
+        kept, n_waiting = slice(drop, self.n_rows), min(len(self.waiting), capacity)
+        n_spans = -(-n_spans // _SPANS) * _SPANS
         self.n_rows -= drop
         old = self.times, self.waiting, self.floats, self.arcs, *self.spans
         if (capacity, n_spans) != self.spans[0].shape:
             self._allocate(capacity, n_spans)
         times, waiting, floats, rows, back, bins, counts = old
         self.times[: self.n_rows] = times[kept]
-        self.waiting[: len(waiting)] = waiting
+        self.waiting[:n_waiting] = waiting[:n_waiting]
         self.floats[:, : self.n_rows] = floats[:, kept]
         self.arcs[:, : self.n_rows] = rows[:, kept]
-        self.spans[0][: self.n_rows, : back.shape[1]] = back[kept]
-        self.spans[1][: self.n_rows, : back.shape[1]] = bins[kept]
+        width = min(n_spans, back.shape[1])
+        self.spans[0][: self.n_rows, :width] = back[kept, :width]
+        self.spans[1][: self.n_rows, :width] = bins[kept, :width]
         self.spans[2][: self.n_rows] = counts[kept]
