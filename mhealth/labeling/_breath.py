@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Literal, get_args
 
 import numpy as np
@@ -157,32 +156,41 @@ class BreathStream(LabelStream):
                 done.append((onset, -1, offset, label, channel, probability))
                 continue
             if held and (label == _INSPIRATION or held[-1][2] != onset):
-                done += self._joined(held)
+                done += self._settled(held)
                 held = []
             if label == _INSPIRATION:
                 done.append((onset, offset, offset, label, channel, probability))
-            else:
-                held.append((onset, -1, offset, label, channel, probability))
+                continue
+            row = (onset, -1, offset, label, channel, probability)
+            held = [*held[:-1], _join(held[-1], row)] if held and held[-1][3] == label else [*held, row]
+            if self._is_pause(held[-1]):
+                done += self._settled(held[:-1])
+                held = held[-1:]
         if last:
-            done += self._joined(held)
+            done += self._settled(held)
             held = []
         self._held[channel] = held
         return done
 
-    def _joined(self, rows: list[Row]) -> list[Row]:
-        """Join neighbours of one label, then leave short pauses to the expiration before; without one they go."""
-        phases = [_join(list(part)) for _, part in groupby(rows, key=lambda row: row[3])]
+    def _is_pause(self, row: Row) -> bool:
+        """Whether a phase is a pause that is long enough to be one."""
+        return row[3] == _PAUSE and row[2] - row[0] >= SHORTEST_PAUSE * self.fs
+
+    def _settled(self, rows: list[Row]) -> list[Row]:
+        """Leave short pauses to the expiration before; without one they go."""
         kept: list[Row] = []
-        for phase in phases:
-            if phase[3] == _PAUSE and phase[2] - phase[0] < SHORTEST_PAUSE * self.fs:
-                if kept:
-                    kept[-1] = (kept[-1][0], -1, phase[2], *kept[-1][3:])
-            else:
-                kept.append(phase)
-        return [_join(list(part)) for _, part in groupby(kept, key=lambda row: row[3])]
+        for row in rows:
+            if row[3] == _EXPIRATION and kept and kept[-1][3] == _EXPIRATION:
+                kept[-1] = _join(kept[-1], row)
+            elif row[3] == _EXPIRATION or self._is_pause(row):
+                kept.append(row)
+            elif kept:
+                kept[-1] = (*kept[-1][:2], row[2], *kept[-1][3:])
+        return kept
 
 
-def _join(rows: list[Row]) -> Row:
-    """Return one phase instead of its pieces; its probability is that of its longest piece."""
-    longest = max(rows, key=lambda row: row[2] - row[0])
-    return (rows[0][0], -1, rows[-1][2], *longest[3:])
+def _join(first: Row, second: Row) -> Row:
+    """Return one phase instead of two pieces of it; its probability is their mean over time."""
+    lengths = first[2] - first[0], second[2] - second[0]
+    probability = (lengths[0] * first[5] + lengths[1] * second[5]) / sum(lengths)
+    return (first[0], -1, second[2], *first[3:5], probability)
