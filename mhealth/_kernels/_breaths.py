@@ -76,7 +76,7 @@ def breath_context(times, values, scale, n_known, context):
     scale : float32 (m,)
         Running scale at each candidate.
     n_known : int
-        How many earlier turns there are; those of the last HORIZON seconds must be among them.
+        How many earlier turns there are; N_BEFORE and those of the last HORIZON seconds must be among them.
     context : float32 (m, N_BREATH), out
         For each of N_BEFORE turns before, the nearest first: rise since then as d / (|d| + scale), and seconds / 4, at
         most 2; size of the usual breath as s / (s + scale), and its period / 6 s, at most 2; for each of N_RELATIVE

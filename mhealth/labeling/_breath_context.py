@@ -61,11 +61,12 @@ class TurnMemory:
         """Fill the numbers of the next candidates."""
         if not len(positions):
             return
-        from mhealth._kernels._breaths import HORIZON, MOST, breath_context
+        from mhealth._kernels._breaths import HORIZON, MOST, N_BEFORE, breath_context
 
         n_known = len(self._times)
         times = np.concatenate([self._times, positions / self._rate])
         values = np.concatenate([self._values, signal[positions - origin].astype(np.float64)])
         breath_context(times, values, scale, n_known, dense)
-        oldest = max(len(times) - MOST, int(np.searchsorted(times, times[-1] - HORIZON)))
+        usual = int(np.searchsorted(times, times[-1] - HORIZON))
+        oldest = max(0, len(times) - MOST, min(len(times) - N_BEFORE, usual))
         self._times, self._values = times[oldest:], values[oldest:]

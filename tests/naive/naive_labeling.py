@@ -104,3 +104,37 @@ def naive_wave(signal, onset, offset):
     """Return the sample farthest from the chord between the first and the last sample of [onset, offset)."""
     chord = np.linspace(float(signal[onset]), float(signal[offset - 1]), offset - onset)
     return onset + int(np.argmax(np.abs(signal[onset:offset] - chord)))
+
+
+def naive_breath_context(times, values, here, scale):
+    """Return what the turns before turn `here` say of it, in the order of the kernel's columns."""
+    known = [k for k in range(here + 1) if times[here] - times[k] <= 40.0][-128:]
+    rises = np.diff(values[known])
+    size, period = 0.0, 4.0
+    if len(rises) >= 3:
+        least = 0.5 * np.quantile(np.abs(rises), 0.9)
+        large = np.abs(rises)[np.abs(rises) > least]
+        size = np.median(large) if len(large) else 0.0
+        starts = [times[k] for k, rise in zip(known[1:], rises, strict=True) if rise > least]
+        if len(starts) >= 3:
+            period = np.median(np.diff(starts))
+    before, relative = [], []
+    for k in range(1, 7):
+        rise, elapsed = (values[here] - values[here - k], times[here] - times[here - k]) if here >= k else (0.0, 8.0)
+        before += [rise / (abs(rise) + scale) if scale else 0.0, min(elapsed, 8.0) / 4]
+        if k <= 3:
+            relative += [np.clip(rise / size, -2, 2) if size else 0.0, min(elapsed / period, 3.0)]
+    return [*before, size / (size + scale) if size else 0.0, min(period, 12.0) / 6, *relative]
+
+
+def naive_polarity_odds(samples, block, remembered, prior, weight):
+    """Return the log odds after each whole block of samples; a block half of which is missing says nothing."""
+    odds, evidence = [], []
+    for start in range(0, len(samples) - block + 1, block):
+        known = samples[start : start + block].astype(float)
+        known = known[np.isfinite(known)]
+        if len(known) > block / 2 and np.ptp(known) > 0:
+            deviation = known - known.mean()
+            evidence.append(np.clip((deviation**3).mean() / (deviation**2).mean() ** 1.5, -1, 1))
+        odds.append(prior + weight * sum(evidence[-remembered:]))
+    return odds
