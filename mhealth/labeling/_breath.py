@@ -41,7 +41,7 @@ class BreathLabeler(Labeler):
     polarity : {"auto", "up", "down"}, default="auto"
         Whether inspiration makes the signal rise; by default that is found from the signal, and up until 30 s of it
         say otherwise.
-    n_simulated : int, default=60
+    n_simulated : int, default=90
         Simulated recordings of four minutes to learn from beside the given ones: rates and pauses that these lack, and
         where an inspiration starts, which experts seldom mark.
     training : TrainingSettings, optional
@@ -74,7 +74,7 @@ class BreathLabeler(Labeler):
         *,
         lag: float | None = 8.0,
         polarity: PolarityChoice = "auto",
-        n_simulated: int = 60,
+        n_simulated: int = 90,
         training: TrainingSettings | None = None,
         random_state: int = 0,
     ) -> None:
@@ -117,6 +117,8 @@ class BreathStream(LabelStream):
         self._given = {"up": 1, "down": -1}.get(polarity)
         self._trackers = [PolarityTracker(self.fs) for _ in self.channels]
         self._signs = np.ones(len(self.channels), np.float32)
+        self._farthest = 2 * model.task.farthest_edge * self.fs
+        self._last_offset = [-1 for _ in self.channels]
         self._held: list[list[Row]] = [[] for _ in self.channels]
 
     @property
@@ -155,6 +157,10 @@ class BreathStream(LabelStream):
             if label not in (_INSPIRATION, _EXPIRATION, _PAUSE):
                 done.append((onset, -1, offset, label, channel, probability))
                 continue
+            # What one phase and the next say of their common edge may differ: the earlier one counts.
+            if 0 < onset - self._last_offset[channel] <= self._farthest:
+                onset = self._last_offset[channel]
+            self._last_offset[channel] = offset
             if held and (label == _INSPIRATION or held[-1][2] != onset):
                 done += self._settled(held)
                 held = []

@@ -109,11 +109,11 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
 def made_cases(rng: np.random.Generator, count: int) -> Iterator[LeadCase]:
     """Yield simulated recordings of four minutes: what few real ones show, with exact truth.
 
-    Half of them at 8 to 30 breaths a minute, a quarter slower, a quarter faster; two in five with pauses; the heart up
+    A third of them at 8 to 30 breaths a minute, a third slower, a third faster; two in five with pauses; the heart up
     to half as large as a breath, where nobody would take it for one.
     """
     kinds: tuple[RespirationKind, ...] = ("belt", "impedance")
-    rates = (8.0, 30.0), (4.0, 8.0), (8.0, 30.0), (30.0, 70.0)
+    rates = (8.0, 30.0), (4.0, 8.0), (30.0, 70.0)
     for k in range(count):
         duration = 240.0
         rate = float(np.exp(rng.uniform(*np.log(rates[k % len(rates)]))))
@@ -123,7 +123,7 @@ def made_cases(rng: np.random.Generator, count: int) -> Iterator[LeadCase]:
             fs=20.0,
             duration=duration,
             rate=rate,
-            kind=kinds[k // 4 % 2],
+            kind=kinds[k % len(kinds)],
             rate_variability=float(rng.uniform(0.02, 0.25)),
             inspiration_share=float(rng.uniform(0.3, 0.5)),
             share_variability=float(rng.uniform(0.02, 0.2)),
@@ -160,12 +160,15 @@ RESPIRATION = Task(
             context=BreathContext(),
         ),
     ),
-    # Candidates lie at the turns, 0.1 s apart at best; experts differ by more.
-    farthest_edge=0.0,
+    # Of a slow breath the top is broad, and of a clipped one a plateau: experts mark the middle.
+    farthest_edge=0.6,
+    shift_unit=0.2,
     gaps=(PAUSE,),
     between=_between,
     # Half the breaths that a bonus adds are ripple: the error of their number doubles.
     eager=(),
+    # A breath counts by its peak, and a pause by its length so far.
+    cut={"start": (INSPIRATION, EXPIRATION, PAUSE), "end": (EXPIRATION, PAUSE)},
     point="offset",
     tolerance=0.5,
     completed=completed,

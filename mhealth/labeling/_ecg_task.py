@@ -60,11 +60,13 @@ ECG = Task(
     ),
     # Edges of one wave differ so much between leads.
     farthest_edge=0.06,
+    shift_unit=0.02,
     gaps=("TP", "PQ", "ST"),
     between=_between,
     # A QRS complex that noise or haste hides is there all the same. A P wave may be missing: a bonus that finds those
     # which noise hides finds them in atrial fibrillation too (LUDB: 0.13 false P waves a beat became 0.45).
     eager=("QRS",),
+    cut={"start": (), "end": ()},
     point="peak",
     tolerance=0.15,
     completed=_as_marked,

@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from mhealth.labeling._features import Features
 
-__all__ = ["SHIFT_UNIT", "SparseEmission"]
-
-SHIFT_UNIT = 0.02
-"""Seconds; an edge's shift is learned in units of the usual distance between candidates and marks."""
+__all__ = ["SparseEmission"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,7 +29,7 @@ class SparseEmission:
     second_threshold : ndarray of float32, shape (n_second,)
     last : ndarray of float32, shape (n_second, 6 · n_states)
         Columns: inside, onset, offset and middle potentials of each state; then for each state how far the
-        onset and the offset lie from the candidate, if it is one, in SHIFT_UNIT.
+        onset and the offset lie from the candidate, if it is one, in units of `Task.shift_unit`.
     bias : ndarray of float32, shape (6 · n_states,)
 
     References

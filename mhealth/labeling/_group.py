@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
-from mhealth.labeling._emission import SHIFT_UNIT
 from mhealth.labeling._features import code
 from mhealth.labeling._lead import LeadStream, Proposal
 
@@ -88,7 +87,7 @@ class _Lead:
     def __init__(self, stream: LeadStream, model: Model, reach: int) -> None:
         n_outputs, rate = model.emission.n_outputs, model.task.front_end.rate
         self.stream = stream
-        self.shift = np.float32(rate * SHIFT_UNIT)  # samples
+        self.shift = np.float32(rate * model.task.shift_unit)  # samples
         # A lead has a say so far from its last candidate, which is as far as its neighbours are apart, and a little.
         self.farthest = round(model.task.front_end.segmenter.longest_gap * rate) + 5
         self.reach = reach  # samples from a node within which the lead may have its edges: none if it is alone
@@ -444,16 +443,17 @@ class GroupStream:
         model, rows = self._model, []
         waves = np.flatnonzero(model.task.label_of_state[spans.state] >= 0)
         starts, stops = spans.start[waves] - self._first_node, spans.stop[waves] - self._first_node
-        # A wave that an end of the stretch cuts has no onset or offset to report.
-        whole = ~(self._is_end(starts) | self._is_end(stops))
-        waves, starts, stops = waves[whole], starts[whole], stops[whole]
+        cut_at_start, cut_at_end = model.task.may_be_cut[:, spans.state[waves]]
+        shown = (cut_at_start | ~self._is_end(starts)) & (cut_at_end | ~self._is_end(stops))
+        waves, starts, stops = waves[shown], starts[shown], stops[shown]
         states = spans.state[waves]
         labels = model.task.label_of_state[states]
         for k, lead in enumerate(self._leads):
             out, probability = np.empty((len(waves), 3), np.int64), np.empty(len(waves))
+            present = lead.present if len(self._leads) > 1 else np.ones_like(lead.present)  # also at cut ends
             lead.last_offset = locate_waves(
                 starts, stops, states, spans.occupancy, spans.first_interval[waves],
-                lead.node_outputs[:, 4 * model.task.grammar.n_states :], lead.present, self._times, SHIFT_UNIT,
+                lead.node_outputs[:, 4 * model.task.grammar.n_states :], present, self._times, model.task.shift_unit,
                 model.task.farthest_edge, lead.raw, lead.raw_start, self._fs, lead.last_offset, out, probability,
             )  # fmt: skip
             for label in np.unique(labels):

@@ -163,7 +163,7 @@ class Labeler(BaseEstimator):
                 yield owner, part
                 report("features", max(k + 1, len(cases)), n_parts)
 
-        return dictionaries, coded(parts(), dictionaries, settings, task.grammar)
+        return dictionaries, coded(parts(), dictionaries, settings, task)
 
     @property
     def _noise(self) -> Sequence[Recording]:

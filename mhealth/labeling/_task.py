@@ -37,12 +37,17 @@ class Task:
     front_end : FrontEnd
     farthest_edge : float
         Seconds by which an edge of a wave may lie off its candidate, and off the joint edge of all leads.
+    shift_unit : float
+        Seconds in which an edge's distance from its candidate is learned: the usual one.
     gaps : tuple of str
         States that an annotated stretch without marks may be in.
     between : callable
         ``between(before, after, seconds)``: the states that may lie between two marked ones so far apart.
     eager : tuple of str
         States of which more are called than the best labelling has, see `choose_bonuses`.
+    cut : dict of str to tuple
+        States that are reported although the start ("start") or the end ("end") of their stretch cuts them: what has no
+        onset or offset is mostly not worth reporting.
     point, tolerance : str, float
         The point of a wave that is compared with an expert's, and the seconds within which they agree.
     completed : callable
@@ -56,9 +61,11 @@ class Task:
     rates: RateRange
     front_end: FrontEnd
     farthest_edge: float
+    shift_unit: float
     gaps: tuple[str, ...]
     between: Callable[[str, str, float], tuple[str, ...]]
     eager: tuple[str, ...]
+    cut: dict[str, tuple[str, ...]]
     point: str
     tolerance: float
     completed: Callable[[LeadCase], LeadCase]
@@ -73,6 +80,11 @@ class Task:
     def classes(self) -> tuple[str, ...]:
         """Labels of what is reported, and of what cannot be used."""
         return (*self.labels, UNUSABLE)
+
+    @cached_property
+    def may_be_cut(self) -> NDArray[np.bool_]:
+        """Whether each state is reported though it is cut at its start, at its end; shape (2, n_states)."""
+        return np.array([np.isin(self.grammar.states, self.cut[side]) for side in ("start", "end")])
 
     @cached_property
     def label_of_state(self) -> NDArray[np.int64]:

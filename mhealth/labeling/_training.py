@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from mhealth.crf import Grammar, SpanStructure
 from mhealth.errors import AnnotationError
-from mhealth.labeling._emission import SHIFT_UNIT, SparseEmission
+from mhealth.labeling._emission import SparseEmission
 from mhealth.labeling._examples import Example
 from mhealth.labeling._features import Features, FeatureSettings, RawFeatures, code
+from mhealth.labeling._task import Task
 from mhealth.sparse import Dictionary, learn_dictionary
 
 __all__ = ["Progress", "TrainingSettings", "TrainingSet", "learn_dictionaries", "train_emission"]
@@ -75,7 +76,10 @@ class TrainingSettings:
 class TrainingSet:
     """Coded examples, stacked."""
 
-    def __init__(self, features: list[Features], examples: list[Example], recording: list[int]) -> None:
+    def __init__(
+        self, features: list[Features], examples: list[Example], recording: list[int], shift_unit: float
+    ) -> None:
+        self.shift_unit = shift_unit
         self.dense = np.concatenate([part.dense for part in features])
         self.columns = np.concatenate([part.columns for part in features])
         self.values = np.concatenate([part.values for part in features])
@@ -114,9 +118,10 @@ def coded(
     parts: Iterable[tuple[int, list[Example]]],
     dictionaries: tuple[Dictionary, ...],
     settings: TrainingSettings,
-    grammar: Grammar,
+    task: Task,
 ) -> TrainingSet:
     """Code the examples of each recording; leave out those that no labelling of the grammar agrees with."""
+    grammar = task.grammar
     structure = SpanStructure(grammar=grammar)
     features, kept, recording, left_out = [], [], [], 0
     for owner, part in parts:
@@ -137,7 +142,7 @@ def coded(
         _log.info("%d of %d sequences agree with no labelling and were left out", left_out, left_out + len(kept))
     if not kept:
         raise AnnotationError(_NOTHING)
-    return TrainingSet(features, kept, recording)
+    return TrainingSet(features, kept, recording, task.shift_unit)
 
 
 class _Trainer:
@@ -231,7 +236,7 @@ class _Trainer:
         shift = np.concatenate([t.edge_shift for t in targets])
         used = is_node[node]
         node, column = node[used], 4 * self.structure.grammar.n_states + kind[used]
-        error = out[node, column] - shift[used] / SHIFT_UNIT
+        error = out[node, column] - shift[used] / self.data.shift_unit
         weight = self.settings.shift_weight / n
         np.add.at(gradient, (node, column), np.clip(error, -1, 1) * np.float32(weight))
         size = np.abs(error)

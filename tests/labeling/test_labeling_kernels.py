@@ -194,7 +194,7 @@ def training_set():
     ]
     rng = np.random.default_rng(0)
     dictionaries = learn_dictionaries([e.raw for part in parts for e in part], ECG.front_end.features, TINY, rng)
-    return coded(enumerate(parts), dictionaries, TINY, ECG_GRAMMAR), 2 * sum(d.n_atoms for d in dictionaries)
+    return coded(enumerate(parts), dictionaries, TINY, ECG), 2 * sum(d.n_atoms for d in dictionaries)
 
 
 def test_the_gradient_of_training_is_the_slope_of_the_loss(training_set, rng):
