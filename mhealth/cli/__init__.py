@@ -12,7 +12,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Label wearable ECG: P, QRS and T waves, and where a signal cannot be used.\n\n"
+    help="Label wearable ECG and respiration: waves, breaths, and where a signal cannot be used.\n\n"
     "Research software, no medical device. `mhealth COMMAND --help` shows examples.",
 )
 for _command, _epilog in (

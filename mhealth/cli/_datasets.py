@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mhealth.errors import InvalidParameterError, RecordingFileError
 
 if TYPE_CHECKING:
     from mhealth.core import Annotation, Recording
 
-__all__ = ["Dataset", "chosen_records", "open_dataset", "registered_datasets"]
+__all__ = ["Dataset", "chosen_records", "open_dataset", "registered_datasets", "second_annotations"]
 
 GROUP = "mhealth.datasets"
 
@@ -20,7 +22,11 @@ FOLDER = "folder"
 
 
 class Dataset(Protocol):
-    """What the entry points of the group `mhealth.datasets` construct from a folder."""
+    """What the entry points of the group `mhealth.datasets` construct from a folder.
+
+    Where two people marked every record, the class takes ``annotator=2`` too, and offers its `folder` and
+    ``annotation(name, recording)``.
+    """
 
     licence: str
     citation: str
@@ -94,3 +100,20 @@ def chosen_records(dataset: Dataset, listed: Path | None) -> list[str]:
             f"{', '.join(dataset.records[:5])}, ..."
         )
     return names
+
+
+def second_annotations(dataset: Dataset, recordings: Mapping[str, Recording]) -> list[Annotation] | None:
+    """Return a second person's marks, None where only one marked the data set.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With the marks of the first.
+    recordings : mapping of str to Recording
+        By the names of their records.
+    """
+    of_class: Any = type(dataset)
+    if "annotator" not in inspect.signature(of_class).parameters:
+        return None
+    second = of_class(dataset.folder, annotator=2)  # type: ignore[attr-defined]
+    return [second.annotation(name, recording) for name, recording in recordings.items()]

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from mhealth.cli._options import Channels, Model, Rate, Units, split_channels
-from mhealth.cli._selection import Job, label_blocks, load_labeler, select
+from mhealth.cli._selection import (
+    Job,
+    Kind,
+    Labeling,
+    joined,
+    load_labeler,
+    measured,
+    select,
+    sought_kind,
+)
 from mhealth.cli._terminal import (
     Bar,
     Debug,
@@ -20,29 +31,50 @@ from mhealth.cli._terminal import (
     print_table,
     reports_errors,
 )
-from mhealth.core import UNUSABLE, Spans
+from mhealth.core import BREATH_PHASES, ECG_WAVES, UNUSABLE, Recording, Spans
 
 if TYPE_CHECKING:
-    from mhealth.intervals import Intervals
+    from matplotlib.figure import Figure
+
+    from mhealth.intervals import Breaths, Intervals
     from mhealth.report import Sliceable
 
 __all__ = ["EPILOG", "demo"]
 
 EPILOG = examples(
-    ("mhealth demo", "a synthetic ECG with noise, a dropout and an ectopic beat"),
+    ("mhealth demo", "a synthetic ECG with noise, a dropout and an ectopic beat, and breathing with a pause"),
     ("mhealth demo --record 100 --out results/", "your own recording"),
 )
 
-SHOWN = 20.0
-"""Seconds in the plot: as much as can be read on one page."""
+SHOWN = {"ecg": 20.0, "respiration": 60.0}
+"""Seconds in the plot of each kind: as much as can be read on one page."""
 
-MEASURES = {
-    "heart_rate_bpm": "rate\n1/min",
-    "pr_ms": "PR\nms",
-    "qrs_ms": "QRS\nms",
-    "qt_ms": "QT\nms",
-    "qtc_fridericia_ms": "QTcF\nms",
+MEASURES: dict[str, tuple[str, str]] = {
+    "heart_rate_bpm": ("rate\n1/min", ".0f"),
+    "pr_ms": ("PR\nms", ".0f"),
+    "qrs_ms": ("QRS\nms", ".0f"),
+    "qt_ms": ("QT\nms", ".0f"),
+    "qtc_fridericia_ms": ("QTcF\nms", ".0f"),
 }
+BREATH_MEASURES: dict[str, tuple[str, str]] = {
+    "breath_rate_bpm": ("rate\n1/min", ".1f"),
+    "inspiration_s": ("TI\ns", ".2f"),
+    "expiration_s": ("TE\ns", ".2f"),
+    "ie_ratio": ("I/E", ".2f"),
+}
+"""What the tables show of beats and of breaths: heading and format."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """A recording, what was found in which of its rows, and how many seconds of it there are."""
+
+    recording: Sliceable
+    spans: Spans
+    rows: dict[Kind, list[int]]
+    seconds: float
+    title: str
+    models: str
 
 
 @reports_errors
@@ -51,49 +83,83 @@ def demo(
         str | None,
         typer.Option(metavar="RECORD", help="Your own recording instead of a synthetic one.", show_default=False),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for plot and report.")] = Path("demo"),
-    model: Model = "ecg",
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for plots and report.")] = Path(
+        "demo"
+    ),
+    model: Model = None,
     channels: Channels = None,
     fs: Rate = None,
     units: Units = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Label a synthetic ECG, or your own, and show what is found.
+    """Label a synthetic ECG and the breathing beside it, or your own recording, and show what is found.
 
-    Prints a table of waves and intervals, and writes ecg.png and report.html.
+    Prints a table of waves and intervals and one of breaths, and writes ecg.png, breaths.png and report.html.
     """
-    from mhealth.intervals import ecg_intervals
-    from mhealth.report import html_report, plot_labels, save_figure
+    from mhealth.report import html_report, save_figure
 
     terminal = Terminal(quiet=quiet)
     announce_compilation(terminal)
-    if record is None:
-        recording, spans, seconds = _label_synthetic(model)
-        title = "Synthetic ECG"
-    else:
-        job = Job(record=record, model=model, channels=split_channels(channels) or None, fs=fs, units=units)
-        recording, spans, seconds = _label_file(job, terminal)
-        title = recording.name
-
-    intervals = ecg_intervals(spans)
-    first = _first_shown(spans, seconds)
-    excerpt = recording.slice(first, first + round(min(SHOWN, seconds) * recording.fs))
-    save_figure(plot_labels(excerpt, spans, stop=excerpt.duration, first_sample=first), out / "ecg.png")
-    html_report(recording, spans, intervals, out / "report.html", title=title, model=model, stop=seconds)
-    _print_summary(title, spans, intervals, seconds)
-    terminal.say(f"Plot: {out / 'ecg.png'}   Report: {out / 'report.html'} (open it in a browser)")
-
-
-def _label_synthetic(model: str) -> tuple[Sliceable, Spans, float]:
-    from mhealth.simulate import demo_recording
-
-    recording, _ = demo_recording()
-    return recording, load_labeler(model, None).label(recording), recording.duration
+    job = Job(record=record or "", model=model, channels=split_channels(channels) or None, fs=fs, units=units)
+    found = _label_synthetic(job) if record is None else _label_file(job, terminal)
+    beats, breaths = measured(found.spans, tuple(found.rows))
+    plots = [out / {"ecg": "ecg.png", "respiration": "breaths.png"}[kind] for kind in found.rows]
+    for kind, path in zip(found.rows, plots, strict=True):
+        save_figure(_plot(found, kind, breaths), path)
+    html_report(
+        found.recording, found.spans, beats, out / "report.html",
+        breaths=breaths, title=found.title, model=found.models, stop=found.seconds,
+    )  # fmt: skip
+    if beats is not None:
+        _print_summary(found, "ecg", beats)
+    if breaths is not None:
+        _print_summary(found, "respiration", breaths)
+    told = f"Plots: {', '.join(map(str, plots))}   Report: {out / 'report.html'} (open it in a browser)"
+    terminal.say(told)
 
 
-def _label_file(job: Job, terminal: Terminal) -> tuple[Sliceable, Spans, float]:
+def _label_synthetic(job: Job) -> _Labelled:
+    """Label an ECG and a minute of breathing that were recorded together, each by a model of its kind."""
+    from mhealth.simulate import demo_recording, demo_respiration
+
+    models: dict[Kind, str] = {"ecg": "ecg", "respiration": "respiration"}
+    own = sought_kind(job)
+    if own is not None and job.model is not None:
+        models[own] = job.model
+    ecg, belt = demo_recording()[0], demo_respiration()[0]
+    belt = belt.slice(0, round(SHOWN["respiration"] * belt.fs))
+    # At the rate of the ECG, so that one report can show both.
+    repeated = np.repeat(belt.signals, round(ecg.fs / belt.fs), axis=0)
+    belt = replace(belt, signals=repeated, fs=ecg.fs)
+    n_samples = max(ecg.n_samples, belt.n_samples)
+    both = Recording(
+        signals=np.concatenate([_padded(part.signals, n_samples) for part in (ecg, belt)], axis=1),
+        fs=ecg.fs,
+        channels=ecg.channels + belt.channels,
+        units=ecg.units + belt.units,
+        name="demo",
+    )
+    parts = [load_labeler(models["ecg"]).label(ecg), load_labeler(models["respiration"]).label(belt)]
+    n_leads = len(ecg.channels)
+    return _Labelled(
+        recording=both,
+        spans=joined(parts, both.channels),
+        rows={"ecg": list(range(n_leads)), "respiration": list(range(n_leads, len(both.channels)))},
+        seconds=both.duration,
+        title="Synthetic ECG and breathing",
+        models=", ".join(models.values()),
+    )
+
+
+def _padded(signals: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
+    """Return signals with missing samples at the end."""
+    return np.pad(signals, ((0, n_samples - len(signals)), (0, 0)), constant_values=np.nan)
+
+
+def _label_file(job: Job, terminal: Terminal) -> _Labelled:
     selection = select(job)
+    terminal.say(f"{selection.name}: {selection.choice}.")
     seconds = 0.0
     with Bar(terminal, unit="s") as bar:
 
@@ -102,29 +168,50 @@ def _label_file(job: Job, terminal: Terminal) -> tuple[Sliceable, Spans, float]:
             seconds = done
             bar.update(f"labeling {selection.name}", done, total)
 
-        spans = Spans.concat(label_blocks(selection, load_labeler(job.model, None), show))
-    return selection, spans, seconds
+        spans = Spans.concat(Labeling(selection).spans(show))
+    rows = {
+        kind: [row for part in selection.parts if part.kind == kind for row in part.rows] for kind in selection.kinds
+    }
+    return _Labelled(selection, spans, rows, seconds, selection.name, selection.models)
 
 
-def _first_shown(spans: Spans, seconds: float) -> int:
-    """Return the first sample of the plot, chosen so that an unusable stretch lies in its second half."""
+def _plot(found: _Labelled, kind: Kind, breaths: Breaths | None) -> Figure:
+    """Draw one page of a kind of signal with its labels."""
+    from mhealth.report import plot_breaths, plot_labels
+
+    rows, seconds = found.rows[kind], min(SHOWN[kind], found.seconds)
+    of_kind = found.spans.select(np.isin(found.spans.channel, rows))
+    first = _first_shown(of_kind, found.seconds, seconds)
+    excerpt = found.recording.slice(first, first + round(seconds * found.recording.fs))
+    if kind == "respiration" and breaths is not None and breaths.breathing_channels:
+        return plot_breaths(excerpt, found.spans, breaths, stop=excerpt.duration, first_sample=first)
+    return plot_labels(
+        excerpt, found.spans, stop=excerpt.duration, channels=rows, grid=kind == "ecg", first_sample=first
+    )
+
+
+def _first_shown(spans: Spans, seconds: float, shown: float) -> int:
+    """Return the first sample of a plot, chosen so that an unusable stretch lies in its second half."""
     unusable = spans.of(label=UNUSABLE)
     if not len(unusable):
         return 0
-    latest = max(seconds - SHOWN, 0.0)
-    return round(min(max(unusable.onset[0] / spans.fs - 0.6 * SHOWN, 0.0), latest) * spans.fs)
+    latest = max(seconds - shown, 0.0)
+    return round(min(max(unusable.onset[0] / spans.fs - 0.6 * shown, 0.0), latest) * spans.fs)
 
 
-def _print_summary(title: str, spans: Spans, intervals: Intervals, seconds: float) -> None:
-    """Print a row for each channel: waves, unusable time, typical intervals."""
-    waves = [label for label in spans.classes if label != UNUSABLE]
+def _print_summary(found: _Labelled, kind: Kind, events: Intervals | Breaths) -> None:
+    """Print a row for each channel of a kind: what was found, unusable time, typical measures."""
+    spans = found.spans
+    labels, measures = (ECG_WAVES, MEASURES) if kind == "ecg" else (BREATH_PHASES, BREATH_MEASURES)
     rows = []
-    for code, channel in enumerate(spans.channels):
+    for code in found.rows[kind]:
         of_channel = spans.select(spans.channel == code)
         lost = of_channel.of(label=UNUSABLE)
-        counts = [len(of_channel.of(label=label)) for label in waves]
-        measured = [getattr(intervals, name)[intervals.channel == code] for name in MEASURES]
-        typical = [f"{np.nanmedian(values):.0f}" if np.isfinite(values).any() else "–" for values in measured]
-        rows.append([channel, *counts, f"{(lost.offset - lost.onset).sum() / spans.fs:.1f}", *typical])
-    note = "Medians over beats. Research software, no medical device."
-    print_table(f"{title}, {seconds:.0f} s", ["channel", *waves, f"{UNUSABLE}\ns", *MEASURES.values()], rows, note=note)
+        counts = [len(of_channel.of(label=label)) for label in labels]
+        values = [(getattr(events, name)[events.channel == code], form) for name, (_, form) in measures.items()]
+        typical = [f"{np.nanmedian(v):{form}}" if np.isfinite(v).any() else "–" for v, form in values]
+        rows.append([spans.channels[code], *counts, f"{(lost.offset - lost.onset).sum() / spans.fs:.1f}", *typical])
+    event = "beats" if kind == "ecg" else "breaths; TI, TE: duration of inspiration and expiration"
+    columns = ["channel", *labels, f"{UNUSABLE}\ns", *(heading for heading, _ in measures.values())]
+    note = f"Medians over {event}. Research software, no medical device."
+    print_table(f"{found.title}, {found.seconds:.0f} s", columns, rows, note=note)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
+from mhealth.cli._datasets import second_annotations
 from mhealth.cli._options import Channels, Data, Noise, Records, Seed, split_channels
-from mhealth.cli._selection import load_labeler
+from mhealth.cli._selection import CALLED, Kind, kind_of, load_labeler, look
 from mhealth.cli._terminal import (
     Bar,
     Debug,
@@ -24,7 +25,7 @@ from mhealth.cli._terminal import (
     reports_errors,
     write_table,
 )
-from mhealth.cli._training import Case, fit, load_cases, load_noise
+from mhealth.cli._training import Case, fit, kind_of_marks, load_cases, load_noise, untrained
 from mhealth.core import ECG_WAVES, Annotation, Recording, Spans, make_folder, write_file
 from mhealth.errors import InvalidParameterError
 
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mhealth.cli._datasets import Dataset
-    from mhealth.labeling import EcgLabeler
-    from mhealth.metrics import DelineationScore, Reliability
+    from mhealth.labeling import BreathLabeler, EcgLabeler
+    from mhealth.metrics import BreathScores, DelineationScore, Reliability
 
 __all__ = ["EPILOG", "Figures", "evaluate", "figures_of"]
 
 EPILOG = examples(
     ("mhealth evaluate ludb --data /data/ludb --out results/", "5 folds by subject, leads alone and fused"),
+    ("mhealth evaluate bidmc --data /data/bidmc --out results/", "breaths, and how far two people agree on them"),
     ("mhealth evaluate qtdb --data /data/qtdb --model my.npz --out results/", "a model, on all records"),
     ("mhealth evaluate my_records/ --folds 10 --leads fused --out results/", "your own recordings and marks"),
 )
@@ -68,7 +70,7 @@ class Figures:
 @reports_errors
 def evaluate(
     dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="Registered data set (ludb, qtdb, ...), or a folder.")
+        str, typer.Argument(metavar="DATASET", help="Registered data set (ludb, qtdb, bidmc, ...), or a folder.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for predictions, tables and plots.")],
     data: Data = None,
@@ -79,7 +81,7 @@ def evaluate(
     folds: Annotated[int, typer.Option(metavar="N", help="Folds of the cross-validation.", min=2)] = 5,
     leads: Annotated[
         Literal["fused", "independent", "both"],
-        typer.Option(help="Whether leads decide together which waves exist, or each on its own."),
+        typer.Option(help="Whether ECG leads decide together which waves exist, or each on its own."),
     ] = "both",
     channels: Channels = None,
     records: Records = None,
@@ -94,22 +96,30 @@ def evaluate(
     same share of each group of records (such as rhythms). With --model, that model is tested on all records; leave
     out those that it was trained on.
 
-    Points are matched one-to-one, nearest first, within 150 ms (ANSI/AAMI EC57), and once more within tight
-    windows: P 50, QRS 40, T onset and peak 50, T offset 100 ms. False positives count where the expert marked every
-    wave.
+    Points are matched one-to-one, nearest first. Waves within 150 ms (ANSI/AAMI EC57), and once more within tight
+    windows: P 50, QRS 40, T onset and peak 50, T offset 100 ms. Breaths, by the end of inspiration, within 0.5 and 1 s,
+    beside a second person's marks where the data set has them. False positives count where the expert marked all.
 
-    DIR gets, for fused and independent leads: predictions/RECORD.csv, tables of scores, and a plot of the calibration;
-    figures.json holds all figures.
+    DIR gets, for fused and independent leads: predictions/RECORD.csv, tables of scores, and for waves a plot of the
+    calibration; figures.json holds all figures. Channels that breathe are always labelled independently.
     """
     terminal = Terminal(quiet=quiet)
     make_folder(out)
     source, cases = load_cases(dataset, data, records, terminal)
     announce_compilation(terminal)
+    kind = kind_of_marks(cases)
     variants: tuple[str, ...] = ("independent", "fused") if leads == "both" else (leads,)
+    if kind == "respiration":
+        variants = ("independent",)
     if model is not None:
-        found = _label_all(load_labeler(model, None), cases, variants, terminal)
+        labeler = load_labeler(model)
+        if kind_of(labeler) != kind:
+            raise InvalidParameterError(
+                f"--model {model} labels {CALLED[kind_of(labeler)]}, but the marks of {dataset} are of {CALLED[kind]}."
+            )
+        found = _label_all(labeler, kind, cases, variants, terminal)
     else:
-        found = _cross_validate(cases, folds, variants, seed, load_noise(noise, data), out, terminal)
+        found = _cross_validate(cases, kind, folds, variants, seed, load_noise(noise, data), out, terminal)
 
     wanted = split_channels(channels) or None
     summary = {}
@@ -118,7 +128,9 @@ def evaluate(
         _write_predictions(cases, predictions, out / variant / "predictions")
         figures = figures_of(source, cases, predictions, wanted)
         _write_figures(figures, out / variant)
-        _print_figures(figures, f"{dataset}, {len(cases)} records, leads {variant}")
+        _print_figures(
+            figures, f"{dataset}, {len(cases)} records, {'leads' if kind == 'ecg' else 'channels'} {variant}"
+        )
         summary[variant] = figures.summary
     write_file(out / "figures.json", (json.dumps(summary, indent=1) + "\n").encode())
     terminal.say(f"predictions, tables and plots -> {out}")
@@ -126,6 +138,7 @@ def evaluate(
 
 def _cross_validate(
     cases: Sequence[Case],
+    kind: Kind,
     n_folds: int,
     variants: Sequence[str],
     seed: int,
@@ -136,18 +149,16 @@ def _cross_validate(
     """Return the spans of every record by a labeler that was trained on other subjects."""
     import pandas as pd
 
-    from mhealth.labeling import EcgLabeler
-
     fold_of = split(cases, n_folds, seed)
     rows = [(case.name, case.subject, case.stratum, fold) for case, fold in zip(cases, fold_of, strict=True)]
     write_table(pd.DataFrame(rows, columns=["record", "subject", "stratum", "fold"]), out / "folds.csv")
     found: dict[tuple[str, str], Spans] = {}
     for fold in range(n_folds):
         prefix = f"fold {fold + 1} of {n_folds}: "
-        labeler = EcgLabeler(noise=noise, random_state=seed)
+        labeler = untrained(kind, noise=noise, seed=seed)
         fit(labeler, [case for case, k in zip(cases, fold_of, strict=True) if k != fold], terminal, prefix=prefix)
         tested = [case for case, k in zip(cases, fold_of, strict=True) if k == fold]
-        found |= _label_all(labeler, tested, variants, terminal, prefix=prefix)
+        found |= _label_all(labeler, kind, tested, variants, terminal, prefix=prefix)
     return found
 
 
@@ -172,25 +183,30 @@ def split(cases: Sequence[Case], n_folds: int, seed: int) -> list[int]:
 
 
 def _label_all(
-    labeler: EcgLabeler, cases: Sequence[Case], variants: Sequence[str], terminal: Terminal, *, prefix: str = ""
+    labeler: EcgLabeler | BreathLabeler,
+    kind: Kind,
+    cases: Sequence[Case],
+    variants: Sequence[str],
+    terminal: Terminal,
+    *,
+    prefix: str = "",
 ) -> dict[tuple[str, str], Spans]:
     """Return the spans of every record in each variant."""
     found = {}
     with Bar(terminal, unit="records") as bar:
         for variant in variants:
-            labeler.set_params(leads=variant)
+            if kind == "ecg":
+                labeler.set_params(leads=variant)
             for k, case in enumerate(cases):
-                bar.update(f"{prefix}labeling, leads {variant}", k, len(cases))
-                found[variant, case.name] = labeler.label(_ecg_of(case.recording))
+                bar.update(f"{prefix}labeling, channels {variant}", k, len(cases))
+                found[variant, case.name] = labeler.label(_shown_as(kind, case.recording))
     return found
 
 
-def _ecg_of(recording: Recording) -> Recording:
-    """Return the channels that look like an ECG, or all if none does: the data set says that they are annotated."""
-    from mhealth.labeling import is_ecg_channel
-
+def _shown_as(kind: Kind, recording: Recording) -> Recording:
+    """Return the channels that look like a kind, or all if none does: the data set says that they are annotated."""
     pairs = zip(recording.channels, recording.units, strict=True)
-    columns = [column for column, (name, unit) in enumerate(pairs) if is_ecg_channel(name, unit)]
+    columns = [column for column, (name, unit) in enumerate(pairs) if look(name, unit) == kind]
     return recording.pick(columns) if columns else recording
 
 
@@ -213,9 +229,12 @@ def figures_of(
     Returns
     -------
     figures : Figures
-        Where only beats are marked, of QRS peaks; where one set of marks holds for all channels, of the first
-        channel and of the better one at each mark; else of every channel on its own.
+        Where breaths are marked, of the ends of inspiration; where only beats are marked, of QRS peaks; where one set
+        of marks holds for all channels, of the first channel and of the better one at each mark; else of every channel
+        on its own.
     """
+    if kind_of_marks(cases) == "respiration":
+        return _breath_figures(dataset, cases, predictions, channels)
     marked = [case.annotation for case in cases]
     if all(_marks_beats_only(annotation) for annotation in marked):
         return _beat_figures(dataset, cases, predictions, channels)
@@ -243,6 +262,46 @@ def _shares_marks(annotation: Annotation) -> bool:
 
 def _pairs(cases: Sequence[Case], predictions: Sequence[Spans]) -> list[tuple[Annotation, Spans]]:
     return [(case.annotation, spans) for case, spans in zip(cases, predictions, strict=True)]
+
+
+def _breath_figures(
+    dataset: Dataset, cases: Sequence[Case], predictions: Sequence[Spans], channels: Sequence[str] | None
+) -> Figures:
+    """Score the ends of inspiration, and beside them those of the data set's second annotator."""
+    import pandas as pd
+
+    from mhealth.metrics import score_breaths, score_second_annotator
+
+    channel = channels[0] if channels else None
+    names = [case.name for case in cases]
+    scores = {"": score_breaths(_pairs(cases, predictions), channel=channel, subjects=names)}
+    second = second_annotations(dataset, {case.name: case.recording for case in cases})
+    if second is not None:
+        pairs = ((case.annotation, marks) for case, marks in zip(cases, second, strict=True))
+        scores["human_"] = score_second_annotator(pairs, channel=channel, subjects=names)
+    who = {"": "found", "human_": "second annotator"}
+    tables = {
+        "breaths": pd.concat([score.to_frame().assign(who=who[key]) for key, score in scores.items()]),
+        "records": pd.concat([_by_record(score).add_prefix(key) for key, score in scores.items()], axis=1),
+    }
+    tables["breaths"].insert(0, "who", tables["breaths"].pop("who"))
+    tables["records"] = tables["records"].rename_axis("record").reset_index()
+    summary = {name: value for key, score in scores.items() for name, value in score.summary(key).items()}
+    return Figures(summary, tables, {})
+
+
+def _by_record(score: BreathScores) -> pd.DataFrame:
+    """Return a table with a row a record: the figures of the narrowest match, F1 of the others, error of the count."""
+    import pandas as pd
+
+    rows = {}
+    for name, alone in zip(score.subjects, np.eye(len(score.subjects)), strict=True):
+        own = score.reweighted(alone)
+        counts = own.counts(own.tolerances[0])
+        figures = {"n": int(counts.n), "sensitivity": float(counts.sensitivity), "ppv": float(counts.ppv)}
+        f1 = {f"f1_{tolerance:g}s": own.f1(tolerance) for tolerance in own.tolerances}
+        rows[name] = {**figures, **f1, "count_error_pct": own.count_error}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _beat_figures(

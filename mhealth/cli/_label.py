@@ -1,4 +1,4 @@
-"""`mhealth label`: recordings in, labelled waves out."""
+"""`mhealth label`: recordings in, labelled waves and breaths out."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mhealth.cli._options import Channels, Format, Leads, Model, Rate, Units, split_channels
-from mhealth.cli._selection import Job, Selection, label_blocks, load_labeler, select
+from mhealth.cli._options import As, Channels, Format, Leads, Model, Polarity, Rate, Units, split_channels
+from mhealth.cli._selection import Job, Labeling, Selection, measured, select, sought_kind
 from mhealth.cli._terminal import (
     Bar,
     Debug,
@@ -57,6 +57,8 @@ EPILOG = examples(
     ("mhealth label 100.edf --out 100.csv", "EDF+, to a file"),
     ("mhealth label ecg.csv --fs 250 --units mV", "a CSV without time column"),
     ("mhealth label 100 --channels MLII | head", "CSV when piped"),
+    ("mhealth label belt.csv --as respiration", "breaths, where names and units do not say so"),
+    ("mhealth label night.edf --as respiration --polarity down", "only what breathes; inspiration makes it fall"),
     ("mhealth label data/*.hea --out labels/ --jobs 4 --resume", "many records, a file each"),
     ("mhealth label 100 --start 60 --stop 90 --out x.parquet --report x.html", "half a minute, with plots"),
 )
@@ -64,11 +66,31 @@ EPILOG = examples(
 
 @dataclass
 class Outcome:
-    """What became of a job: how many spans of each label, over how many seconds, with what notes; or why it failed."""
+    """What became of a job; `error` says why it failed.
+
+    Parameters
+    ----------
+    job : Job
+        What was asked for.
+    counts : Counter
+        Number of spans of each label.
+    seconds : float
+        Length of what was labelled.
+    choice : str
+        Which channels were labelled as what.
+    polarity : dict
+        Sign and certainty found for each breathing channel.
+    notes : tuple of str
+        Warnings.
+    error, traceback : str
+        Empty if all went well.
+    """
 
     job: Job
     counts: Counter[str]
     seconds: float = 0.0
+    choice: str = ""
+    polarity: dict[str, tuple[int, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     error: str = ""
     traceback: str = ""
@@ -79,9 +101,11 @@ def label(
     records: Annotated[
         list[str], typer.Argument(metavar="RECORD...", help="WFDB (with or without suffix), EDF+, CSV.")
     ],
-    model: Model = "ecg",
+    model: Model = None,
+    as_kind: As = None,
     channels: Channels = None,
     leads: Leads = None,
+    polarity: Polarity = None,
     start: Annotated[float, typer.Option(metavar="S", help="Second to start at.", min=0.0)] = 0.0,
     stop: Annotated[
         float | None, typer.Option(metavar="S", help="Second to stop at (default: the end).", show_default=False)
@@ -108,10 +132,16 @@ def label(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Find P, QRS and T waves in ECG recordings, and the stretches that cannot be used.
+    """Find the waves of an ECG, the phases of breathing, and the stretches that cannot be used.
 
-    Every wave is given by onset, peak and offset (sample numbers; the offset is the first sample after the wave) and
-    the probability that an expert marks a wave there. Without --out a table is printed, or CSV if the output is piped.
+    Each channel is labelled as what it is by name and unit: ECG leads get P, QRS and T; belts, impedance, airflow and
+    CO2 get inspiration, expiration and pause (no breath for 10 s or longer); other channels are left alone. What was
+    chosen is said. --as and --channels choose otherwise, and so does --model: it labels the kind of signal that it was
+    trained on.
+
+    Every span is given by onset, peak and offset (sample numbers; the offset is the first sample after it; channels of
+    several rates are counted at the highest) and the probability that an expert marks it there. An inspiration ends at
+    the peak of its breath. Without --out a table is printed, or CSV if the output is piped.
 
     A record that cannot be read does not stop the others: the exit status is then 1, and a summary says why.
     """
@@ -120,7 +150,9 @@ def label(
         record="",
         format=format,
         model=model,
+        as_kind=as_kind,
         leads=leads,
+        polarity=polarity,
         channels=split_channels(channels) or None,
         fs=fs,
         units=units,
@@ -136,7 +168,7 @@ def label(
     if not todo:
         return
     _make_folders(todo)
-    load_labeler(model, leads)  # a model that cannot be loaded is one error, not one for each record
+    sought_kind(common)  # a model that cannot be loaded is one error, not one for each record
     announce_compilation(terminal)
 
     begin = time.monotonic()
@@ -228,7 +260,11 @@ def _make_folders(jobs: Sequence[Job]) -> None:
         make_folder(folder)
 
 
-def perform(job: Job, on_block: Callable[[float, float | None], None] = lambda done, total: None) -> Outcome:
+def perform(
+    job: Job,
+    on_block: Callable[[float, float | None], None] = lambda done, total: None,
+    on_choice: Callable[[Job, str], None] = lambda job, choice: None,
+) -> Outcome:
     """Label one record into its file, or onto stdout, and never raise for what is wrong with it.
 
     Parameters
@@ -237,6 +273,8 @@ def perform(job: Job, on_block: Callable[[float, float | None], None] = lambda d
         What to label.
     on_block : callable
         Called before each block with the seconds done and those in all (None: unknown).
+    on_choice : callable
+        Called with the job and which channels are labelled as what.
 
     Returns
     -------
@@ -252,14 +290,17 @@ def perform(job: Job, on_block: Callable[[float, float | None], None] = lambda d
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            labeler = load_labeler(job.model, job.leads)
             selection = select(job)
+            outcome.choice = selection.choice
+            on_choice(job, outcome.choice)
+            labeling = Labeling(selection)
             with _sink(job) as sink:
-                for spans in label_blocks(selection, labeler, note_time):
+                for spans in labeling.spans(note_time):
                     sink.write(spans)
                     outcome.counts.update(spans.classes[code] for code in spans.label)
                     if job.report is not None:
                         kept.append(spans)
+            outcome.polarity = labeling.polarity
             _write_report(job, selection, kept, outcome.seconds)
         except BrokenPipeError:  # nobody reads on; no fault of the record
             raise
@@ -310,19 +351,30 @@ def _sink(job: Job) -> Iterator[_Table | SpanWriter]:
 def _write_report(job: Job, selection: Selection, parts: list[Spans], seconds: float) -> None:
     if job.report is None:
         return
-    from mhealth.intervals import ecg_intervals
     from mhealth.report import html_report
 
     spans = Spans.concat(parts)
+    beats, breaths = measured(spans, selection.kinds)
     stop = job.start + seconds
-    html_report(selection, spans, ecg_intervals(spans), job.report, model=job.model, start=job.start, stop=stop)
+    html_report(
+        selection, spans, beats, job.report, breaths=breaths, model=selection.models, start=job.start, stop=stop
+    )
 
 
 def _run(jobs: Sequence[Job], n_workers: int, terminal: Terminal) -> Iterator[Outcome]:
-    """Yield the outcome of every job, in any order."""
+    """Yield the outcome of every job, in any order; say which channels are labelled as what, once each."""
+    said: set[str] = set()
+
+    def tell(job: Job, choice: str) -> None:
+        if choice and choice not in said:
+            said.add(choice)
+            terminal.say(f"{record_name(job.record)}{' and others like it' if len(jobs) > 1 else ''}: {choice}.")
+
     with Bar(terminal, unit="records" if len(jobs) > 1 else "s") as bar:
         if n_workers > 1:
-            yield from _run_in_processes(jobs, n_workers, bar)
+            for outcome in _run_in_processes(jobs, n_workers, bar):
+                tell(outcome.job, outcome.choice)
+                yield outcome
             return
         for k, job in enumerate(jobs):
 
@@ -332,7 +384,7 @@ def _run(jobs: Sequence[Job], n_workers: int, terminal: Terminal) -> Iterator[Ou
                 else:
                     bar.update(f"labeling {name}", done, total)
 
-            yield perform(job, show)
+            yield perform(job, show, tell)
 
 
 _stop: Event | None = None
@@ -386,6 +438,8 @@ def _perform_in_worker(job: Job) -> Outcome:
 
 def _summarise(outcomes: Sequence[Outcome], terminal: Terminal, *, seconds: float, debug: bool) -> None:
     """Say what was found, and which records failed and why."""
+    for line in _polarities(outcomes):
+        terminal.say(line)
     for outcome in outcomes:
         for note in outcome.notes:
             terminal.say(f"note: {outcome.job.record}: {note}")
@@ -406,3 +460,19 @@ def _summarise(outcomes: Sequence[Outcome], terminal: Terminal, *, seconds: floa
         terminal.say(f"{len(done)} of {len(outcomes)} records labelled ({speed}): {told}{where}")
     if failed and len(outcomes) > 1:
         terminal.complain(f"{len(failed)} of {len(outcomes)} records failed, see above.")
+
+
+def _polarities(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Say which way breathing signals point, in a line for each name of a channel and each way."""
+    found: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    for outcome in outcomes:
+        if outcome.job.polarity in (None, "auto"):
+            for channel, (sign, certainty) in outcome.polarity.items():
+                found.setdefault((channel, sign), []).append((certainty, record_name(outcome.job.record)))
+    for (channel, sign), records in sorted(found.items()):
+        way = "rises" if sign > 0 else "falls"
+        certainty, least = min(records)
+        several = len(records) > 1
+        where = f" in {len(records)} records" if several else ""
+        range_ = f"{certainty:.2f} or more, least in {least}" if several else f"{certainty:.2f}"
+        yield f"{channel} {way} with inspiration{where} (certainty {range_}); --polarity overrides that."

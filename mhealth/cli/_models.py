@@ -13,7 +13,7 @@ __all__ = ["EPILOG", "models"]
 
 EPILOG = examples(
     ("mhealth models", "name, training data, scores and licence of each"),
-    ("mhealth label 100 --model ecg", "use one"),
+    ("mhealth label night.edf --model respiration", "use one: only what breathes is labelled"),
 )
 
 LISTED = 8

@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
+    "As",
     "Channels",
     "Data",
     "Format",
     "Leads",
     "Model",
     "Noise",
+    "Polarity",
     "Rate",
     "Records",
     "Seed",
@@ -23,21 +25,43 @@ __all__ = [
 ]
 
 Model = Annotated[
-    str,
-    typer.Option(metavar="NAME|PATH", help="A shipped model (see `mhealth models`), or an .npz that `train` wrote."),
+    str | None,
+    typer.Option(
+        metavar="NAME|PATH",
+        help="A shipped model (see `mhealth models`), or an .npz that `train` wrote. (default: ecg for ECG leads, "
+        "respiration for what breathes)",
+        show_default=False,
+    ),
+]
+As = Annotated[
+    Literal["ecg", "respiration"] | None,
+    typer.Option(
+        "--as",
+        help="Label as this kind only: the channels that look like it, all if none does, or those of --channels. "
+        "(default: each channel by its name and unit)",
+        show_default=False,
+    ),
+]
+Polarity = Annotated[
+    Literal["auto", "up", "down"] | None,
+    typer.Option(
+        "--polarity",
+        help="Whether inspiration makes a breathing signal rise or fall. (default: found from the signal, and told)",
+        show_default=False,
+    ),
 ]
 Channels = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME,...",
-        help="Channels by name or position from 0. (default: all that look like an ECG)",
+        help="Channels by name or position from 0. (default: all that look like an ECG or respiration)",
         show_default=False,
     ),
 ]
 Leads = Annotated[
     Literal["fused", "independent"] | None,
     typer.Option(
-        help="Whether simultaneous leads decide together which waves exist, or each on its own. (default: fused)",
+        help="Whether simultaneous ECG leads decide together which waves exist, or each on its own. (default: fused)",
         show_default=False,
     ),
 ]

@@ -10,7 +10,7 @@ import typer
 
 from mhealth.cli._options import Data, Noise, Records, Seed
 from mhealth.cli._terminal import Debug, Quiet, Terminal, announce_compilation, examples, reports_errors
-from mhealth.cli._training import fit, load_cases, load_noise
+from mhealth.cli._training import fit, kind_of_marks, load_cases, load_noise, untrained
 from mhealth.errors import UnwritableOutputError
 
 __all__ = ["EPILOG", "train"]
@@ -18,7 +18,8 @@ __all__ = ["EPILOG", "train"]
 EPILOG = examples(
     ("mhealth train ludb --data /data/ludb --out my.npz", "one data set, in its publisher's layout"),
     ("mhealth train ludb qtdb --data /data --out my.npz", "two, in /data/ludb and /data/qtdb"),
-    ("mhealth train ludb qtdb --noise nstdb --data /data --out ecg.npz", "as the shipped model was trained"),
+    ("mhealth train ludb qtdb --noise nstdb --data /data --out ecg.npz", "as the shipped model ecg was trained"),
+    ("mhealth train bidmc --data /data/bidmc --out respiration.npz", "breaths; as the shipped one was trained"),
     ("mhealth train my_records/ --out my.npz", "a folder with your own marks, see above"),
     ("mhealth label 100 --model my.npz", "use what was trained"),
 )
@@ -27,7 +28,8 @@ EPILOG = examples(
 @reports_errors
 def train(
     datasets: Annotated[
-        list[str], typer.Argument(metavar="DATASET...", help="Registered data sets (ludb, qtdb, ...), or folders.")
+        list[str],
+        typer.Argument(metavar="DATASET...", help="Registered data sets (ludb, qtdb, bidmc, ...), or folders."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL.npz", help="Model file to write.")],
     data: Data = None,
@@ -37,7 +39,9 @@ def train(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train a labeler on recordings in which an expert marked the waves.
+    """Train a labeler on recordings in which an expert marked the waves of an ECG, or breaths.
+
+    The marks decide: P, QRS and T give a labeler of ECG; inspirations, of which the end is enough, one of respiration.
 
     A folder of your own holds recordings and, for each record x, its marks: x.labels.csv with the columns that
     `mhealth label` writes (so a corrected output will do), or WFDB bracket annotations, x.ANNOTATOR for all
@@ -47,8 +51,6 @@ def train(
 
     The same data, seed and machine give the same model.
     """
-    from mhealth.labeling import EcgLabeler
-
     terminal = Terminal(quiet=quiet)
     if not out.parent.is_dir():
         raise UnwritableOutputError(f"{out} cannot be written: there is no folder {out.parent}. Make it first.")
@@ -62,7 +64,7 @@ def train(
             {"dataset": name, "record": case.name, "subject": case.subject, "sha256": dataset.hash(case.name)}
             for case in of_dataset
         ]
-    labeler = EcgLabeler(noise=load_noise(noise, data), random_state=seed)
+    labeler = untrained(kind_of_marks(cases), noise=load_noise(noise, data), seed=seed)
     fit(labeler, cases, terminal)
     labeler.save(out, training=sources)
     subjects = len({case.subject for case in cases})

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mhealth.cli._datasets import Dataset, chosen_records, open_dataset
+from mhealth.cli._selection import Kind
 from mhealth.cli._terminal import Bar, Terminal
+from mhealth.core import BREATH_PHASES, ECG_WAVES
 from mhealth.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from mhealth.core import Annotation, Recording
-    from mhealth.labeling import EcgLabeler
+    from mhealth.labeling import BreathLabeler, EcgLabeler
 
-__all__ = ["Case", "fit", "load_cases", "load_noise"]
+__all__ = ["Case", "fit", "kind_of_marks", "load_cases", "load_noise", "untrained"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +88,54 @@ def load_noise(name: str | None, data: Path | None) -> list[Recording] | None:
     return noise
 
 
-def fit(labeler: EcgLabeler, cases: Iterable[Case], terminal: Terminal, *, prefix: str = "") -> None:
+def kind_of_marks(cases: Iterable[Case]) -> Kind:
+    """Return what experts marked, waves or breaths.
+
+    Raises
+    ------
+    InvalidParameterError
+        If they marked both: a labeler learns one of them.
+    """
+    labels: dict[str, set[str]] = {}
+    for case in cases:
+        spans = case.annotation.spans
+        codes = set(spans.label.tolist()) or range(len(spans.classes))
+        labels.setdefault(case.dataset, set()).update(spans.classes[code] for code in codes)
+    of_kind = {
+        "ecg": [name for name, marked in labels.items() if not marked.isdisjoint(ECG_WAVES)],
+        "respiration": [name for name, marked in labels.items() if not marked.isdisjoint(BREATH_PHASES)],
+    }
+    if all(of_kind.values()):
+        raise InvalidParameterError(
+            f"Heartbeats are marked in {', '.join(of_kind['ecg'])}, breaths in {', '.join(of_kind['respiration'])}; "
+            "a labeler learns one of them. Give the data sets of one kind."
+        )
+    return "respiration" if of_kind["respiration"] else "ecg"
+
+
+def untrained(kind: Kind, *, noise: list[Recording] | None, seed: int) -> EcgLabeler | BreathLabeler:
+    """Return a labeler of a kind of signal that has learned nothing yet.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there is noise for a labeler of breaths, which simulates its own.
+    """
+    from mhealth.labeling import BreathLabeler, EcgLabeler
+
+    if kind == "ecg":
+        return EcgLabeler(noise=noise, random_state=seed)
+    if noise is not None:
+        raise InvalidParameterError("--noise is mixed into ECG leads; breaths are learned without. Leave it out.")
+    return BreathLabeler(random_state=seed)
+
+
+def fit(labeler: EcgLabeler | BreathLabeler, cases: Iterable[Case], terminal: Terminal, *, prefix: str = "") -> None:
     """Train a labeler in place, with a line that shows how far it is.
 
     Parameters
     ----------
-    labeler : EcgLabeler
+    labeler : EcgLabeler or BreathLabeler
         Keeps what it learns.
     cases : iterable of Case
         What to learn from.

@@ -1,4 +1,4 @@
-"""A labeler for tests of the command line alone: a QRS wherever a channel rises through 0.5, and nothing else.
+"""Labelers for tests of the command line alone: a QRS, or an inspiration, wherever a channel rises through 0.5.
 
 It takes the place of `mhealth.labeling`, whose accuracy other tests judge: here files, options and errors matter.
 """
@@ -13,13 +13,20 @@ from mhealth.core import Spans
 from mhealth.errors import ModelFileError
 
 CLASSES = ("P", "QRS", "T", "unusable")
+BREATH_CLASSES = ("inspiration", "expiration", "pause", "unusable")
 
 
 def is_ecg_channel(name, unit):
     return name.upper().startswith(("II", "V", "ECG"))
 
 
+def is_respiration_channel(name, unit):
+    return name.upper().startswith(("RESP", "ABD"))
+
+
 class Stream:
+    classes, label = CLASSES, 1
+
     def __init__(self, fs, channels):
         self.fs, self.channels = fs, channels
         self.position = 0
@@ -28,21 +35,30 @@ class Stream:
     def push(self, chunk, *, start=None):
         before = np.vstack([self.last, chunk[:-1]])
         rows = [
-            (self.position + int(s), self.position + int(s) + 2, self.position + int(s) + 4, 1, int(c), 0.75)
+            (self.position + int(s), self.position + int(s) + 2, self.position + int(s) + 4, self.label, int(c), 0.75)
             for s, c in zip(*np.nonzero((before < 0.5) & (chunk >= 0.5)), strict=True)
         ]
         self.position += len(chunk)
         self.last = chunk[-1]
-        return Spans.from_rows(rows, fs=self.fs, channels=self.channels, classes=CLASSES)
+        return Spans.from_rows(rows, fs=self.fs, channels=self.channels, classes=self.classes)
 
     def flush(self):
-        return Spans.empty(fs=self.fs, channels=self.channels, classes=CLASSES)
+        return Spans.empty(fs=self.fs, channels=self.channels, classes=self.classes)
 
 
-class EcgLabeler:
-    def __init__(self, leads="fused", lag=1.5, noise=None, random_state=None):
-        self.leads, self.lag, self.noise, self.random_state = leads, lag, noise, random_state
-        self.fitted_on = None
+class BreathStream(Stream):
+    """All channels rise with inspiration, of which the labeler is fairly sure, unless it is told otherwise."""
+
+    classes, label = BREATH_CLASSES, 0
+
+    def __init__(self, fs, channels, polarity):
+        super().__init__(fs, channels)
+        sign, certainty = {"auto": (1, 0.75), "up": (1, 1.0), "down": (-1, 1.0)}[polarity]
+        self.polarity = dict.fromkeys(channels, (sign, certainty))
+
+
+class Labeler:
+    fitted_on = None
 
     def set_params(self, **params):
         for name, value in params.items():
@@ -57,9 +73,6 @@ class EcgLabeler:
         progress("learning", 1, 1)
         return self
 
-    def open(self, *, fs, channels):
-        return Stream(fs, tuple(channels))
-
     def label(self, recording):
         stream = self.open(fs=recording.fs, channels=recording.channels)
         return Spans.concat([stream.push(recording.signals), stream.flush()])
@@ -68,10 +81,27 @@ class EcgLabeler:
         Path(path).write_text(json.dumps({"fitted_on": self.fitted_on, "training": list(training)}))
 
 
+class EcgLabeler(Labeler):
+    def __init__(self, leads="fused", lag=1.5, noise=None, random_state=None):
+        self.leads, self.lag, self.noise, self.random_state = leads, lag, noise, random_state
+
+    def open(self, *, fs, channels):
+        return Stream(fs, tuple(channels))
+
+
+class BreathLabeler(Labeler):
+    def __init__(self, polarity="auto", lag=3.0, random_state=None):
+        self.polarity, self.lag, self.random_state = polarity, lag, random_state
+
+    def open(self, *, fs, channels):
+        return BreathStream(fs, tuple(channels), self.polarity)
+
+
 def load(name):
-    if name != "ecg":
+    known = {"ecg": EcgLabeler, "respiration": BreathLabeler}
+    if name not in known:
         raise ModelFileError(f"{name} is no model.")
-    return EcgLabeler()
+    return known[name]()
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,7 @@ def test_the_demo_writes_a_plot_and_a_report(mhealth, write_csv, tmp_path, own):
     record = ("--record", write_csv("mine.csv")) if own else ()
     result = mhealth("demo", *record, "--out", tmp_path / "demo")
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["ecg.png", "report.html"]
-    assert ("mine, 10 s" if own else "Synthetic ECG, 40 s") in result.stdout
+    plots = ["ecg.png"] if own else ["breaths.png", "ecg.png"]
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [*plots, "report.html"]
+    assert ("mine, 10 s" if own else "Synthetic ECG and breathing, 60 s") in result.stdout
     assert "no medical device" in result.stdout

@@ -70,24 +70,22 @@ def test_the_format_follows_suffix_or_option(mhealth, write_csv, tmp_path):
 
 
 def test_only_channels_that_look_like_an_ecg_are_labelled(mhealth, write_csv):
-    record = write_csv("a.csv", channels=("RESP", "II", "V5"))
+    record = write_csv("a.csv", channels=("PLETH", "II", "V5"))
     assert set(pd.read_csv(io.StringIO(mhealth("label", record).stdout))["channel"]) == {"II", "V5"}
-    assert set(pd.read_csv(io.StringIO(mhealth("label", record, "--channels", "resp,V5").stdout))["channel"]) == {
-        "RESP",
-        "V5",
-    }
+    part = mhealth("label", record, "--channels", "pleth,V5", "--as", "ecg").stdout
+    assert set(pd.read_csv(io.StringIO(part))["channel"]) == {"PLETH", "V5"}
 
 
-def test_without_an_ecg_the_channels_are_listed(mhealth, write_csv):
-    result = mhealth("label", write_csv("a.csv", channels=("RESP", "PLETH")))
+def test_without_anything_to_label_the_channels_are_listed(mhealth, write_csv):
+    result = mhealth("label", write_csv("a.csv", channels=("ACC", "PLETH")))
     assert result.exit_code == 1
     assert result.stdout == ""
-    for text in ("'RESP'", "'PLETH'", "--channels"):
+    for text in ("'ACC'", "'PLETH'", "--channels", "--as"):
         assert text in result.stderr
 
 
 def test_channels_of_one_name_are_reported_by_their_position_in_the_file(mhealth, write_csv):
-    record = write_csv("a.csv", channels=("RESP", "ECG", "ECG"))
+    record = write_csv("a.csv", channels=("PLETH", "ECG", "ECG"))
     both = pd.read_csv(io.StringIO(mhealth("label", record).stdout))
     assert set(both["channel"]) == {1, 2}
     one = pd.read_csv(io.StringIO(mhealth("label", record, "--channels", "2").stdout))
