@@ -118,7 +118,7 @@ class BreathStream(LabelStream):
         self._trackers = [PolarityTracker(self.fs) for _ in self.channels]
         self._signs = np.ones(len(self.channels), np.float32)
         self._farthest = 2 * model.task.farthest_edge * self.fs
-        self._last_offset = [-1 for _ in self.channels]
+        self._last_offset = [-np.inf for _ in self.channels]  # of a phase that the next one may follow
         self._held: list[list[Row]] = [[] for _ in self.channels]
 
     @property
@@ -156,10 +156,11 @@ class BreathStream(LabelStream):
         for onset, _, offset, label, _, probability in sorted(rows):
             if label not in (_INSPIRATION, _EXPIRATION, _PAUSE):
                 done.append((onset, -1, offset, label, channel, probability))
+                self._last_offset[channel] = -np.inf
                 continue
             # What one phase and the next say of their common edge may differ: the earlier one counts.
             if 0 < onset - self._last_offset[channel] <= self._farthest:
-                onset = self._last_offset[channel]
+                onset = int(self._last_offset[channel])
             self._last_offset[channel] = offset
             if held and (label == _INSPIRATION or held[-1][2] != onset):
                 done += self._settled(held)
