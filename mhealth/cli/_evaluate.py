@@ -45,6 +45,12 @@ EPILOG = examples(
     ("mhealth evaluate my_records/ --folds 10 --leads fused --out results/", "your own recordings and marks"),
 )
 
+WHO = {"": "found", "human_": "human"}
+"""Whose breaths were compared with the first annotator's, by the prefix of the figures: ours, or a second person's."""
+
+HEADINGS = {"sensitivity": "Se"}
+"""Shorter names of columns on a terminal, into which a table should fit."""
+
 TOLERANCES: tuple[Literal["150ms", "tight"], ...] = ("150ms", "tight")
 
 
@@ -279,13 +285,12 @@ def _breath_figures(
     if second is not None:
         pairs = ((case.annotation, marks) for case, marks in zip(cases, second, strict=True))
         scores["human_"] = score_second_annotator(pairs, channel=channel, subjects=names)
-    who = {"": "found", "human_": "second annotator"}
-    tables = {
-        "breaths": pd.concat([score.to_frame().assign(who=who[key]) for key, score in scores.items()]),
-        "records": pd.concat([_by_record(score).add_prefix(key) for key, score in scores.items()], axis=1),
-    }
-    tables["breaths"].insert(0, "who", tables["breaths"].pop("who"))
-    tables["records"] = tables["records"].rename_axis("record").reset_index()
+    whole = pd.concat([score.to_frame().assign(who=WHO[key]) for key, score in scores.items()])
+    whole.insert(0, "who", whole.pop("who"))
+    records = _by_record(scores[""])
+    if second is not None:
+        records = records.join(_by_record(scores["human_"])[["f1_0.5s", "count_error_pct"]].add_prefix("human_"))
+    tables = {"breaths": whole, "records": records.rename_axis("record").reset_index()}
     summary = {name: value for key, score in scores.items() for name, value in score.summary(key).items()}
     return Figures(summary, tables, {})
 
@@ -418,5 +423,6 @@ def _write_figures(figures: Figures, folder: Path) -> None:
 
 def _print_figures(figures: Figures, title: str) -> None:
     for name, table in figures.tables.items():
-        print_table(f"{title}: {name}", list(table.columns), table.values.tolist())
+        columns = [HEADINGS.get(column, column).replace("_", "\n") for column in table.columns]
+        print_table(f"{title}: {name}", columns, table.values.tolist())
     print_table(f"{title}: figures", ["figure", "value"], [[k, f"{v:g}"] for k, v in figures.summary.items()])
