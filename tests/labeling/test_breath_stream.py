@@ -140,7 +140,9 @@ def test_whole_recording_decoding_offers_no_stream(breather):
     assert breath_f1(whole, [breathing(20)]) > 85
 
 
-@pytest.mark.parametrize(("name", "value"), [("lag", 0.0), ("polarity", "left"), ("n_simulated", -1), ("n_simulated", 2.5)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value"), [("lag", 0.0), ("polarity", "left"), ("n_simulated", -1), ("n_simulated", 2.5)]
+)
 def test_impossible_parameters_are_refused(breather, name, value):
     with pytest.raises(InvalidParameterError, match=f"{name}={value!r}"):
         with_(breather, **{name: value}).label(breathing(0)[0])
