@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mhealth.core import BREATH_PHASES, Annotation, Recording
 from mhealth.errors import InvalidParameterError
-from mhealth.labeling._breath_task import RESPIRATION, SHORTEST_PAUSE, made_cases
+from mhealth.labeling._breath_task import FARTHEST_TOP, RESPIRATION, SHORTEST_PAUSE, made_cases
 from mhealth.labeling._examples import LeadCase
 from mhealth.labeling._group import Row
 from mhealth.labeling._labeler import Labeler, LabelStream
@@ -117,7 +117,7 @@ class BreathStream(LabelStream):
         self._given = {"up": 1, "down": -1}.get(polarity)
         self._trackers = [PolarityTracker(self.fs) for _ in self.channels]
         self._signs = np.ones(len(self.channels), np.float32)
-        self._farthest = 2 * model.task.farthest_edge * self.fs
+        self._farthest = (2 * model.task.farthest_edge + FARTHEST_TOP) * self.fs
         self._last_offset = [-np.inf for _ in self.channels]  # of a phase that the next one may follow
         self._held: list[list[Row]] = [[] for _ in self.channels]
 
@@ -159,8 +159,10 @@ class BreathStream(LabelStream):
                 self._last_offset[channel] = -np.inf
                 continue
             # What one phase and the next say of their common edge may differ: the earlier one counts.
-            if 0 < onset - self._last_offset[channel] <= self._farthest:
+            if abs(onset - self._last_offset[channel]) <= self._farthest:
                 onset = int(self._last_offset[channel])
+                if offset <= onset:
+                    continue
             self._last_offset[channel] = offset
             if held and (label == _INSPIRATION or held[-1][2] != onset):
                 done += self._settled(held)

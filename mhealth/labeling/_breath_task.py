@@ -21,7 +21,7 @@ from mhealth.segmentation import BreathSegmenter
 from mhealth.simulate import RespirationKind, random_stretches, synthetic_respiration
 from mhealth.sparse import Window
 
-__all__ = ["RESPIRATION", "SHORTEST_PAUSE", "made_cases"]
+__all__ = ["FARTHEST_TOP", "RESPIRATION", "SHORTEST_PAUSE", "made_cases"]
 
 INSPIRATION, EXPIRATION, PAUSE = BREATH_PHASES
 
@@ -30,6 +30,14 @@ SHORTEST_PAUSE = 10.0
 
 _TROUGH = 0.1
 """Share of a breath's rise up to which the signal counts as its trough: inspiration may have begun, or not yet."""
+
+_SLOW = 2.5
+"""Seconds of an inspiration from which on it is slow: 10 breaths a minute, where candidates beside the top may be more
+than half a second off it."""
+
+_TOP, FARTHEST_TOP, _SMOOTHED = 0.1, 1.5, 0.3
+"""The top of a breath: share of the rise, seconds from the labelled end, seconds of smoothing. With shares of 0.05 and
+0.2 the F1 of simulated slow breaths was within 1.5 points."""
 
 _LONGEST_BREATH = 15.0
 """Seconds between two marked breaths beyond which there may have been a pause: 4 breaths a minute."""
@@ -76,6 +84,37 @@ def _trough(signal: NDArray[np.float64], start: float, stop: float, fs: float) -
     part = signal[first:last]
     low = np.flatnonzero(part <= part.min() + _TROUGH * (part.max() - part.min()))
     return float(first + low[0]), float(first + low[-1])
+
+
+def refined(
+    raw: NDArray[np.float32], raw_start: int, fs: float, states: NDArray[np.int64], waves: NDArray[np.int64]
+) -> None:
+    """Move the end of each slow inspiration to the middle of its top.
+
+    The top of a slow breath is broad, and noise decides where in it the signal is highest. Its middle, between the
+    moments at which the signal comes to and leaves the upper tenth of the rise, is steadier.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    slow = (
+        (states == BREATH_GRAMMAR.index(INSPIRATION)) & (waves[:, 2] - waves[:, 0] >= _SLOW * fs) & (waves[:, 0] >= 0)
+    )
+    reach = round(FARTHEST_TOP * fs)
+    for k in np.flatnonzero(slow):
+        wave = waves[k]
+        first, end = wave[0] - raw_start, wave[2] - raw_start
+        known = raw[first : end + reach].astype(np.float64)
+        known = known[: int(np.argmax(np.append(np.isnan(known), True)))]
+        if len(known) < end - first:
+            continue
+        part = uniform_filter1d(known, max(1, round(_SMOOTHED * fs)))
+        low = max(0, end - first - reach)
+        peak = low + int(np.argmax(part[low:]))
+        below = part < part[peak] - _TOP * (part[peak] - part[0])
+        before, after = np.flatnonzero(below[:peak]), np.flatnonzero(below[peak:])
+        start = int(before[-1]) + 1 if len(before) else 0
+        stop = peak + int(after[0]) if len(after) else len(part)
+        wave[2] = wave[0] + (start + stop) // 2
 
 
 def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCase:
@@ -169,6 +208,7 @@ RESPIRATION = Task(
     eager=(),
     # A breath counts by its peak, and a pause by its length so far.
     cut={"start": (INSPIRATION, EXPIRATION, PAUSE), "end": (EXPIRATION, PAUSE)},
+    refined=refined,
     point="offset",
     tolerance=0.5,
     completed=completed,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mhealth.crf import ECG_GRAMMAR
 from mhealth.dsp import ECG_RATES, SignalQuality
 from mhealth.labeling._augment import augmented
@@ -36,6 +39,12 @@ def _as_marked(case: LeadCase) -> LeadCase:
     return case
 
 
+def _as_found(
+    raw: NDArray[np.float32], raw_start: int, fs: float, states: NDArray[np.int64], waves: NDArray[np.int64]
+) -> None:
+    """Leave edges where the model puts them."""
+
+
 ECG = Task(
     kind="ecg",
     grammar=ECG_GRAMMAR,
@@ -67,6 +76,7 @@ ECG = Task(
     # which noise hides finds them in atrial fibrillation too (LUDB: 0.13 false P waves a beat became 0.45).
     eager=("QRS",),
     cut={"start": (), "end": ()},
+    refined=_as_found,
     point="peak",
     tolerance=0.15,
     completed=_as_marked,

@@ -456,6 +456,7 @@ class GroupStream:
                 lead.node_outputs[:, 4 * model.task.grammar.n_states :], present, self._times, model.task.shift_unit,
                 model.task.farthest_edge, lead.raw, lead.raw_start, self._fs, lead.last_offset, out, probability,
             )  # fmt: skip
+            model.task.refined(lead.raw, lead.raw_start, self._fs, states, out)
             for label in np.unique(labels):
                 of_label = labels == label
                 probability[of_label] = model.calibrated(probability[of_label], int(label))

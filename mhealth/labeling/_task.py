@@ -48,6 +48,9 @@ class Task:
     cut : dict of str to tuple
         States that are reported although the start ("start") or the end ("end") of their stretch cuts them: what has no
         onset or offset is mostly not worth reporting.
+    refined : callable
+        ``refined(raw, raw_start, fs, states, waves)``: puts edges in `waves`, shape (n, 3), right by the signal of
+        their lead, which starts at sample `raw_start`.
     point, tolerance : str, float
         The point of a wave that is compared with an expert's, and the seconds within which they agree.
     completed : callable
@@ -66,6 +69,7 @@ class Task:
     between: Callable[[str, str, float], tuple[str, ...]]
     eager: tuple[str, ...]
     cut: dict[str, tuple[str, ...]]
+    refined: Callable[[NDArray[np.float32], int, float, NDArray[np.int64], NDArray[np.int64]], None]
     point: str
     tolerance: float
     completed: Callable[[LeadCase], LeadCase]
