@@ -30,7 +30,7 @@ help:  ## list what make can do
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 	@echo "  Options: RECORD=path (demo: your own recording), ARGS='...' (passed on to pytest), PYTHON=/path/to/python"
 
-demo: $(READY)  ## label a synthetic ECG, or RECORD=path, and write demo/report.html
+demo: $(READY)  ## label a synthetic ECG and breathing, or RECORD=path; writes demo/report.html
 	@$(BIN)/mhealth demo $(if $(RECORD),--record "$(RECORD)") --out demo
 
 test: $(READY)  ## run the tests (real recordings: MHEALTH_DATA, default ../shared/data)

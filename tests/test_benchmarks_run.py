@@ -8,16 +8,16 @@ from itertools import product
 import numpy as np
 import pytest
 
-from data_loaders import Ludb
-from experiments.benchmarks import _measure, _signals, coding, labeling, peers, speed, startup
+from data_loaders import Bidmc, Ludb
+from experiments.benchmarks import _measure, _signals, breaths, coding, labeling, peers, speed, startup
 from experiments.structures import compare
 from mhealth.core import Recording
 from mhealth.crf import ECG_GRAMMAR, label_runs
 from mhealth.io import read_recording
-from mhealth.labeling import EcgLabeler, TrainingSettings
+from mhealth.labeling import BreathLabeler, EcgLabeler, TrainingSettings
 from mhealth.labeling._emission import SparseEmission
 from mhealth.labeling._features import Features
-from mhealth.simulate import synthetic_ecg
+from mhealth.simulate import synthetic_ecg, synthetic_respiration
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     pytest.skip("benchmarks time compiled kernels, and take minutes without", allow_module_level=True)
@@ -32,6 +32,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     training = TrainingSettings(n_atoms=12, n_nonzero=3, n_first=8, n_second=4, n_epochs=1, n_augmented=0, batch_size=1)
     path = tmp_path_factory.mktemp("model") / "tiny.npz"
     EcgLabeler(training=training).fit([recording], [annotation]).save(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def breath_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of a model of breaths that has hardly learned anything."""
+    recording, annotation = synthetic_respiration(fs=25.0, duration=60.0, seed=1)
+    training = TrainingSettings(n_atoms=8, n_nonzero=3, n_first=8, n_second=4, n_epochs=1, n_augmented=0, batch_size=1)
+    path = tmp_path_factory.mktemp("model") / "breaths.npz"
+    BreathLabeler(training=training, n_simulated=0).fit([recording], [annotation]).save(path)
     return str(path)
 
 
@@ -80,6 +90,36 @@ def test_the_state_of_a_stream_is_weighed(model):
     benchmark = prepared(labeling.Stream(), model)
     benchmark.setup()
     assert 10_000 < benchmark.track_state() < 1_000_000
+
+
+@pytest.mark.usefixtures("simulated")
+def test_labeling_breaths_is_timed(breath_model):
+    benchmark = prepared(breaths.LabelBreaths(), breath_model, minutes=2)
+    benchmark.setup()
+    benchmark.time_label()
+    assert benchmark.hours == pytest.approx(2 / 60)
+
+
+@pytest.mark.usefixtures("simulated")
+def test_the_largest_state_of_a_stream_of_breaths_is_weighed(breath_model):
+    benchmark = prepared(breaths.StreamBreaths(), breath_model, minutes=1.5)
+    benchmark.setup()
+    largest = benchmark.track_peak_state()
+    assert _measure.state_size(benchmark.stream) <= largest < 200_000
+    assert benchmark.stream.position == 90 * 125
+
+
+@pytest.mark.parametrize("peer", breaths.PeerBreaths.params[0])
+@pytest.mark.usefixtures("simulated")
+def test_a_peer_finds_breaths_or_says_which_package_is_missing(peer):
+    benchmark = breaths.PeerBreaths()
+    benchmark.minutes = 1.5
+    if importlib.util.find_spec("neurokit2") is None:
+        with pytest.raises(NotImplementedError, match="neurokit2 is missing; `make bench` installs it"):
+            benchmark.setup(peer)
+        return
+    benchmark.setup(peer)
+    benchmark.time_find(peer)
 
 
 @pytest.mark.usefixtures("simulated")
@@ -193,17 +233,35 @@ def test_the_signal_is_ludb_joined_and_repeated(data_dir, monkeypatch):
     np.testing.assert_array_equal(everything.signals[n_once : n_once + 5000], everything.signals[:5000])
 
 
+def test_breathing_is_simulated_where_bidmc_is_not(monkeypatch, tmp_path):
+    monkeypatch.setenv("MHEALTH_DATA", str(tmp_path / "nothing"))
+    recording = _signals.real_respiration(minutes=0.5)
+    assert recording.name.startswith("simulated breathing")
+    assert recording.signals.shape == (3750, 1)
+
+
+@pytest.mark.realdata
+def test_breathing_is_bidmc_joined(data_dir, monkeypatch):
+    monkeypatch.setenv("MHEALTH_DATA", str(data_dir))
+    recording = _signals.real_respiration(minutes=10)
+    assert recording.name == "BIDMC, 2 records joined"
+    assert recording.duration == 600
+    bidmc = Bidmc(data_dir / "bidmc")
+    first = read_recording(bidmc.path(bidmc.records[0]), channels=["RESP"]).signals
+    np.testing.assert_array_equal(recording.signals[: len(first)], first - np.median(first))
+
+
 @pytest.mark.usefixtures("simulated")
-def test_the_run_prints_a_table_with_every_method(model, capsys, monkeypatch):
+def test_the_run_prints_a_table_with_every_method(model, breath_model, capsys, monkeypatch):
     for name in speed.THREADS:
         monkeypatch.setenv(name, "1")  # so that what the run sets is undone
-    speed.main(["--minutes", str(TINY), "--repeats", "1", "--model", model])
+    speed.main(["--minutes", str(TINY), "--repeats", "1", "--model", model, "--breath-model", breath_model])
     printed = capsys.readouterr().out
-    for method in ("mhealth, one lead", "mhealth, 12 leads fused", *peers.PEERS):
+    for method in ("mhealth, one lead", "mhealth, 12 leads fused", *peers.PEERS, "mhealth", *breaths.PEERS):
         assert f"\n| {method} | " in printed
     for stage in ("resample", "quality", "segment", "features", "codes", "emission", "decoder", "the rest"):
         assert f"\n| {stage} | " in printed
-    for figure in ("scikit-learn", "import mhealth:", "State of a stream"):
+    for figure in ("scikit-learn", "import mhealth:", "State of a stream", "Largest state of a stream"):
         assert figure in printed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import resource
 import subprocess
 import sys
@@ -10,8 +11,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import TYPE_CHECKING
 
-__all__ = ["Timing", "child_cpu_seconds", "child_peak_memory", "in_turn"]
+if TYPE_CHECKING:
+    from mhealth.labeling import LabelStream
+
+__all__ = ["Timing", "child_cpu_seconds", "child_peak_memory", "in_turn", "state_size"]
 
 # Linux counts what the parent held when it started a child among the child's memory, so a small process starts it.
 _LAUNCHER = """
@@ -77,3 +82,8 @@ def child_peak_memory(command: Sequence[str]) -> float:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()}")
     unit = 1 if sys.platform == "darwin" else 1024
     return int(done.stdout) * unit / 1e6
+
+
+def state_size(stream: LabelStream) -> int:
+    """Return the bytes that a pickled stream takes, without the model that all its channels share."""
+    return len(pickle.dumps(stream)) - len(pickle.dumps(stream._groups[0][1]._model))

@@ -1,4 +1,4 @@
-"""The signal that all methods are timed on."""
+"""The signals that all methods are timed on."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
-from data_loaders import Ludb
+from data_loaders import Bidmc, Ludb
 from mhealth.core import Recording
 from mhealth.io import read_recording
-from mhealth.simulate import synthetic_ecg
+from mhealth.simulate import synthetic_ecg, synthetic_respiration
 
-__all__ = ["FS", "LEADS", "data_folder", "in_records", "real_ecg"]
+__all__ = ["BREATH_FS", "FS", "LEADS", "data_folder", "in_records", "real_ecg", "real_respiration"]
 
 FS = 500.0
 """Hz; LUDB's rate, and the one that the requirements name."""
+
+BREATH_FS = 125.0
+"""Hz; BIDMC's rate, and the one that the requirements name."""
 
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
 
 RECORD = 10.0
 """Seconds of a LUDB record."""
+
+BREATH_RECORD = 8.0
+"""Minutes of a BIDMC record."""
 
 _SIMULATED = 300.0
 """Seconds that are simulated at most; longer signals repeat them."""
@@ -57,6 +63,27 @@ def real_ecg(leads: Sequence[str], *, minutes: float) -> Recording:
         channels=tuple(leads),
         units=("mV",) * len(leads),
         name=name,
+    )
+
+
+def real_respiration(*, minutes: float) -> Recording:
+    """Join the impedance of BIDMC's records, the median of each taken off, and repeat them until it is long enough.
+
+    Where BIDMC is not at hand the signal is simulated; `name` says what the recording is.
+    """
+    n_samples = round(minutes * 60 * BREATH_FS)
+    folder = data_folder() / "bidmc"
+    if folder.is_dir():
+        bidmc = Bidmc(folder)
+        used = bidmc.records[: int(np.ceil(minutes / BREATH_RECORD))]
+        parts = [read_recording(bidmc.path(name), channels=["RESP"]).signals for name in used]
+        signals = np.concatenate([part - np.median(part, axis=0) for part in parts])
+        name = f"BIDMC, {len(used)} records joined"
+    else:
+        signals = synthetic_respiration(fs=BREATH_FS, duration=min(minutes * 60, _SIMULATED))[0].signals
+        name = f"simulated breathing, since {folder} does not exist (set MHEALTH_DATA)"
+    return Recording(
+        signals=np.resize(signals, (n_samples, 1)), fs=BREATH_FS, channels=("RESP",), units=("",), name=name
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 import tempfile
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.benchmarks._measure import child_peak_memory
+from experiments.benchmarks._measure import child_peak_memory, state_size
 from experiments.benchmarks._signals import FS, LEADS, in_records, real_ecg
 from mhealth.core import Recording
 from mhealth.crf import Potentials, SpanDecoder
@@ -145,7 +144,7 @@ class Stream:
 
     def track_state(self) -> int:
         """Size of the pickled stream, without the model that all leads share."""
-        return len(pickle.dumps(self.stream)) - len(pickle.dumps(self.stream._groups[0][1]._model))
+        return state_size(self.stream)
 
 
 class CommandLine:

@@ -1,4 +1,4 @@
-"""Speed of the labeler beside its peers, on one signal, in one run, on one thread.
+"""Speed of the labelers beside their peers, on one signal, in one run, on one thread.
 
 Run from the repository root: make bench ARGS="--minutes 10 --repeats 5 --long"
 """
@@ -19,13 +19,16 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 OURS = "mhealth, one lead"
 SIGNALS = ("long", "records")
 
+BREATHS_LONGER = 6
+"""How many times longer the breathing signal is than the ECG: at 10 Hz inside there is less to do a minute."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     for name in THREADS:
         os.environ[name] = "1"  # before numpy is imported, which reads it once
     print(_machine())
-    for section in (_labeling, _stages, _coding, _imports, *([_long] if options.long else [])):
+    for section in (_labeling, _stages, _breaths, _coding, _imports, *([_long] if options.long else [])):
         for line in section(options):
             print(line, flush=True)
         print()
@@ -37,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the signal (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="runs of which the median counts (default: %(default)s)")
     parser.add_argument("--model", default="ecg", help="shipped model or .npz file (default: %(default)s)")
+    parser.add_argument("--breath-model", default="respiration", help="the same for breaths (default: %(default)s)")
     parser.add_argument("--long", action="store_true", help="also label files of 1 and 24 hours, for their memory")
     return parser
 
@@ -137,6 +141,49 @@ def _stages(options: argparse.Namespace) -> Iterator[str]:
     yield "|---|---|---|"
     for name, seconds in (cost | {"the rest": total - sum(cost.values()), "all": total}).items():
         yield f"| {name} | {seconds:.3f} | {seconds / total:.0%} |"
+
+
+def _breaths(options: argparse.Namespace) -> Iterator[str]:
+    """Compare the labeler of breaths with its peers, and weigh what its stream keeps."""
+    from experiments.benchmarks._measure import in_turn
+    from experiments.benchmarks.breaths import PEERS, LabelBreaths, PeerBreaths, StreamBreaths
+
+    minutes = BREATHS_LONGER * options.minutes
+    ours = LabelBreaths()
+    ours.minutes, ours.model = minutes, options.breath_model
+    ours.setup()
+    jobs: dict[str, Callable[[], object]] = {"mhealth": ours.time_label}
+    notes = {}
+    for peer in PEERS:
+        benchmark = PeerBreaths()
+        benchmark.minutes = minutes
+        try:
+            benchmark.setup(peer)
+        except NotImplementedError as error:
+            notes[peer] = str(error)
+        else:
+            jobs[peer] = partial(benchmark.time_find, peer)
+    timings = in_turn(jobs, repeats=options.repeats)
+    notes |= {name: timing.failure for name, timing in timings.items() if timing.failure}
+
+    source = ours.recording.name
+    yield f"Breaths, CPU seconds per hour at 125 Hz: {source}, {minutes:g} min; median of {options.repeats}."
+    yield ""
+    yield "| method | seconds | range | ratio | failed |"
+    yield "|---|---|---|---|---|"
+    for name in ("mhealth", *PEERS):
+        if name in notes:
+            yield f"| {name} | – | – | – | {notes[name]} |"
+            continue
+        seconds = [run / ours.hours for run in timings[name].seconds]
+        typical, ratio = timings[name].median / ours.hours, timings[name].median / timings["mhealth"].median
+        yield f"| {name} | {typical:.3f} | {min(seconds):.3f}–{max(seconds):.3f} | {ratio:.1f} | |"
+    yield ""
+    stream = StreamBreaths()
+    stream.model = options.breath_model
+    stream.minutes = min(stream.minutes, minutes)
+    stream.setup()
+    yield f"Largest state of a stream of one breathing channel: {stream.track_peak_state() / 1e3:.0f} kB."
 
 
 def _coding(options: argparse.Namespace) -> Iterator[str]:
