@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from mhealth.cli._selection import (
     Job,
     Kind,
     Labeling,
+    at_rate,
     joined,
     load_labeler,
     measured,
@@ -129,9 +130,7 @@ def _label_synthetic(job: Job) -> _Labelled:
         models[own] = job.model
     ecg, belt = demo_recording()[0], demo_respiration()[0]
     belt = belt.slice(0, round(SHOWN["respiration"] * belt.fs))
-    # At the rate of the ECG, so that one report can show both.
-    repeated = np.repeat(belt.signals, round(ecg.fs / belt.fs), axis=0)
-    belt = replace(belt, signals=repeated, fs=ecg.fs)
+    belt = at_rate(belt, ecg.fs)  # so that one report can show both
     n_samples = max(ecg.n_samples, belt.n_samples)
     both = Recording(
         signals=np.concatenate([_padded(part.signals, n_samples) for part in (ecg, belt)], axis=1),

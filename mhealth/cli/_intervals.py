@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from mhealth.cli._options import Rate
+from mhealth.cli._selection import at_rate
 from mhealth.cli._terminal import Debug, Quiet, Terminal, examples, print_table, reports_errors, write_table
 from mhealth.core import BREATH_PHASES, ECG_WAVES, channel_keys
 from mhealth.errors import InvalidParameterError
@@ -139,7 +140,7 @@ def _measure(spans: Spans, signal: Path | None, fs: float | None) -> list[_Part]
     if not breathing or not set(ECG_WAVES).isdisjoint(spans.classes):
         parts.append(_of_beats(spans, ecg_intervals(spans), breathing))
     if breathing:
-        recording = None if signal is None else _read(signal, breathing, fs)
+        recording = None if signal is None else _read(signal, breathing, fs, spans.fs)
         parts.append(_of_breaths(spans, breath_intervals(spans, recording)))
     return parts
 
@@ -180,8 +181,11 @@ def _of_breaths(spans: Spans, measured: Breaths) -> _Part:
     )
 
 
-def _read(path: Path, channels: tuple[str, ...], fs: float | None) -> Recording:
-    """Read the channels that breathe, under the names that the labels give them."""
-    from mhealth.io import read_recording
+def _read(path: Path, channels: tuple[str, ...], fs: float | None, rate: float) -> Recording:
+    """Read the channels that breathe, under the names and at the rate that the labels give them."""
+    from mhealth.io import open_recording, read_recording
 
-    return replace(read_recording(path, channels=channels, fs=fs), channels=channels)
+    recording = replace(read_recording(path, channels=channels, fs=fs), channels=channels)
+    if recording.fs < rate and rate in open_recording(path, fs=fs).rates:  # they were labelled beside a faster channel
+        return at_rate(recording, rate)
+    return recording

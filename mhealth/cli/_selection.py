@@ -29,6 +29,7 @@ __all__ = [
     "Labeling",
     "Part",
     "Selection",
+    "at_rate",
     "joined",
     "kind_of",
     "load_labeler",
@@ -166,10 +167,8 @@ class Selection:
             for rows in self._rows_by_rate
         ]
         fastest = max(excerpts, key=lambda excerpt: excerpt.fs)
-        at = np.arange(fastest.n_samples)
-        signal = self._by_row(
-            [e.signals[np.minimum((at * (e.fs / self.fs)).astype(int), e.n_samples - 1)] for e in excerpts]
-        )
+        n_samples = fastest.n_samples
+        signal = self._by_row([at_rate(excerpt, self.fs, n_samples).signals for excerpt in excerpts])
         signals = np.stack([signal[row] for row in range(len(self.channels))], axis=1)
         return replace(fastest, signals=signals, channels=self.channels, units=self.info.units)
 
@@ -423,6 +422,21 @@ def _of_file(spans: Spans, start: float, fs: float) -> Spans:
         return np.where(point < 0, point, np.rint((point + first) * ratio)).astype(np.int64)
 
     return replace(spans, onset=moved(spans.onset), peak=moved(spans.peak), offset=moved(spans.offset), fs=fs)
+
+
+def at_rate(recording: Recording, fs: float, n_samples: int | None = None) -> Recording:
+    """Return a recording at a higher rate (Hz), on which labels of several channels count: samples are repeated.
+
+    Parameters
+    ----------
+    recording : Recording
+    fs : float
+    n_samples : int, optional
+        Length of the result; by default as long as the recording lasts.
+    """
+    n_samples = round(recording.duration * fs) if n_samples is None else n_samples
+    at = (np.arange(n_samples) * recording.fs // fs).astype(np.int64)
+    return replace(recording, signals=recording.signals[np.minimum(at, recording.n_samples - 1)], fs=fs, gaps=())
 
 
 def measured(spans: Spans, kinds: Sequence[Kind]) -> tuple[Intervals | None, Breaths | None]:

@@ -22,6 +22,7 @@ from mhealth.cli._selection import Job, select
 from mhealth.cli._training import Case, kind_of_marks
 from mhealth.core import Annotation, Recording, Spans
 from mhealth.errors import InvalidParameterError
+from mhealth.io import write_spans
 from mhealth.labeling import BreathLabeler, TrainingSettings
 from mhealth.simulate import synthetic_respiration
 
@@ -125,6 +126,15 @@ class TestChannelsOfSeveralRates:
         np.testing.assert_allclose(found["onset_s"], found["onset"] / 100)
         assert set(found["channel"]) == {"ECG", "RESP"}
         assert re.search(r"note: .*left out.*ABD cannot be labelled: as respiration, fs=4 Hz", result.stderr)
+
+    def test_breaths_are_measured_on_the_slower_signal(self, mhealth, night, tmp_path):
+        rows = [(t, t + 200, t + 200, 0, 0, 1.0) for t in range(1, 6000, 400)]
+        rows += [(t + 200, -1, t + 400, 1, 0, 1.0) for t in range(1, 5600, 400)]
+        spans = Spans.from_rows(rows, fs=100.0, channels=("RESP",), classes=("inspiration", "expiration"))
+        write_spans(spans, tmp_path / "labels.csv")
+        breaths = table(mhealth("intervals", tmp_path / "labels.csv", "--signal", night, "--breaths"))
+        np.testing.assert_allclose(breaths["stretch"].dropna(), 1.0, atol=1e-3)
+        assert len(breaths["stretch"].dropna()) == 14
 
     def test_an_excerpt_shows_all_channels_at_the_highest(self, mhealth, night):
         with pytest.warns(UserWarning, match="ABD cannot be labelled"):
