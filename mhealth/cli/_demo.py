@@ -10,17 +10,17 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from mhealth.cli._options import Channels, Model, Rate, Units, split_channels
+from mhealth.cli._options import As, Channels, Model, Rate, Units, split_channels
 from mhealth.cli._selection import (
     Job,
     Kind,
     Labeling,
     at_rate,
     joined,
+    kind_of,
     load_labeler,
     measured,
     select,
-    sought_kind,
 )
 from mhealth.cli._terminal import (
     Bar,
@@ -88,6 +88,7 @@ def demo(
         "demo"
     ),
     model: Model = None,
+    as_kind: As = None,
     channels: Channels = None,
     fs: Rate = None,
     units: Units = None,
@@ -102,9 +103,10 @@ def demo(
 
     terminal = Terminal(quiet=quiet)
     announce_compilation(terminal)
-    job = Job(record=record or "", model=model, channels=split_channels(channels) or None, fs=fs, units=units)
+    wanted = split_channels(channels) or None
+    job = Job(record=record or "", model=model, as_kind=as_kind, channels=wanted, fs=fs, units=units)
     found = _label_synthetic(job) if record is None else _label_file(job, terminal)
-    beats, breaths = measured(found.spans, tuple(found.rows))
+    beats, breaths = measured(found.spans, found.rows)
     plots = [out / {"ecg": "ecg.png", "respiration": "breaths.png"}[kind] for kind in found.rows]
     for kind, path in zip(found.rows, plots, strict=True):
         save_figure(_plot(found, kind, breaths), path)
@@ -116,8 +118,7 @@ def demo(
         _print_summary(found, "ecg", beats)
     if breaths is not None:
         _print_summary(found, "respiration", breaths)
-    told = f"Plots: {', '.join(map(str, plots))}   Report: {out / 'report.html'} (open it in a browser)"
-    terminal.say(told)
+    terminal.say(f"Plots: {', '.join(map(str, plots))}   Report: {out / 'report.html'} (open it in a browser)")
 
 
 def _label_synthetic(job: Job) -> _Labelled:
@@ -125,9 +126,8 @@ def _label_synthetic(job: Job) -> _Labelled:
     from mhealth.simulate import demo_recording, demo_respiration
 
     models: dict[Kind, str] = {"ecg": "ecg", "respiration": "respiration"}
-    own = sought_kind(job)
-    if own is not None and job.model is not None:
-        models[own] = job.model
+    if job.model is not None:
+        models[kind_of(load_labeler(job.model))] = job.model
     ecg, belt = demo_recording()[0], demo_respiration()[0]
     belt = belt.slice(0, round(SHOWN["respiration"] * belt.fs))
     belt = at_rate(belt, ecg.fs)  # so that one report can show both
@@ -168,10 +168,7 @@ def _label_file(job: Job, terminal: Terminal) -> _Labelled:
             bar.update(f"labeling {selection.name}", done, total)
 
         spans = Spans.concat(Labeling(selection).spans(show))
-    rows = {
-        kind: [row for part in selection.parts if part.kind == kind for row in part.rows] for kind in selection.kinds
-    }
-    return _Labelled(selection, spans, rows, seconds, selection.name, selection.models)
+    return _Labelled(selection, spans, selection.rows, seconds, selection.name, selection.models)
 
 
 def _plot(found: _Labelled, kind: Kind, breaths: Breaths | None) -> Figure:

@@ -354,7 +354,7 @@ def _write_report(job: Job, selection: Selection, parts: list[Spans], seconds: f
     from mhealth.report import html_report
 
     spans = Spans.concat(parts)
-    beats, breaths = measured(spans, selection.kinds)
+    beats, breaths = measured(spans, selection.rows)
     stop = job.start + seconds
     html_report(
         selection, spans, beats, job.report, breaths=breaths, model=selection.models, start=job.start, stop=stop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -125,26 +125,23 @@ class Selection:
         return (end if self.job.stop is None else min(end, self.job.stop)) - self.job.start
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """What is labelled."""
-        return tuple(dict.fromkeys(part.kind for part in self.parts))
+    def rows(self) -> dict[Kind, list[int]]:
+        """Positions of the channels of each kind that there is."""
+        kinds = dict.fromkeys(part.kind for part in self.parts)
+        return {kind: [row for part in self.parts if part.kind == kind for row in part.rows] for kind in kinds}
 
     @property
     def models(self) -> str:
         """Which models label, in words."""
-        return self.job.model or ", ".join(self.kinds)
+        return self.job.model or ", ".join(self.rows)
 
     @property
     def choice(self) -> str:
         """Which channels are labelled as what, and by which model, in words."""
-        names = {
-            kind: [self.channels[row] for p in self.parts if p.kind == kind for row in p.rows] for kind in self.kinds
-        }
-        told = [
-            f"{', '.join(named)} as {CALLED[kind]} by the model {self.job.model or kind}"
-            for kind, named in names.items()
-        ]
-        return "; ".join(told)
+        return "; ".join(
+            f"{', '.join(self.channels[row] for row in rows)} as {CALLED[kind]} by the model {self.job.model or kind}"
+            for kind, rows in self.rows.items()
+        )
 
     def blocks(self) -> Iterator[list[NDArray[np.float32]]]:
         """Yield the samples to label, an array for each part, block by block."""
@@ -214,28 +211,30 @@ def select(job: Job) -> Selection:
     kinds = _kinds(job, info)
     refused = _out_of_range(info, kinds)
     kept = [row for row, kind in enumerate(kinds) if kind and row not in refused]
-    reasons = dict.fromkeys(refused.values())
-    for reason in reasons:
+    for reason in dict.fromkeys(refused.values()):
         names = ", ".join(info.channels[row] for row in refused if refused[row] == reason)
-        text = f"{job.record}: {names} cannot be labelled: {reason}"
         if not kept:
-            raise InvalidParameterError(text)
-        warnings.warn(f"left out, {text}", stacklevel=2)
+            raise InvalidParameterError(f"{job.record}: {names} cannot be labelled {reason}")
+        warnings.warn(f"left out: {names} cannot be labelled {reason}", stacklevel=2)
     chosen = info.pick(kept)
     keys = channel_keys(whole.channels)  # channels that share a name were asked for by position
     named = zip((columns[row] for row in kept), chosen.channels, strict=True)
-    groups: dict[tuple[Kind, float], list[int]] = {}
-    for row, (k, rate) in enumerate(zip(kept, chosen.rates, strict=True)):
-        kind = kinds[k]
-        assert kind is not None
-        groups.setdefault((kind, rate), []).append(row)
     return Selection(
         job=job,
         info=chosen,
         columns=tuple(columns[row] for row in kept),
         channels=tuple(name if name in keys else str(column).strip() for column, name in named),
-        parts=tuple(Part(kind, fs, tuple(rows)) for (kind, fs), rows in groups.items()),
+        parts=_parts([kinds[row] for row in kept], chosen.rates),
     )
+
+
+def _parts(kinds: Sequence[Kind | None], rates: Sequence[float]) -> tuple[Part, ...]:
+    """Put channels of one kind and rate together."""
+    groups: dict[tuple[Kind, float], list[int]] = {}
+    for row, (kind, rate) in enumerate(zip(kinds, rates, strict=True)):
+        if kind is not None:
+            groups.setdefault((kind, rate), []).append(row)
+    return tuple(Part(kind, fs, tuple(rows)) for (kind, fs), rows in groups.items())
 
 
 def sought_kind(job: Job) -> Kind | None:
@@ -306,7 +305,7 @@ def _out_of_range(info: RecordingInfo, kinds: Sequence[Kind | None]) -> dict[int
             if kind is not None:
                 ranges[kind].check(info.rates[row])
         except InvalidParameterError as error:
-            refused[row] = f"as {CALLED[kind]}, {error}"
+            refused[row] = f"as {CALLED[kind]}: {error}"
     return refused
 
 
@@ -439,7 +438,7 @@ def at_rate(recording: Recording, fs: float, n_samples: int | None = None) -> Re
     return replace(recording, signals=recording.signals[np.minimum(at, recording.n_samples - 1)], fs=fs, gaps=())
 
 
-def measured(spans: Spans, kinds: Sequence[Kind]) -> tuple[Intervals | None, Breaths | None]:
+def measured(spans: Spans, kinds: Container[Kind]) -> tuple[Intervals | None, Breaths | None]:
     """Return what heartbeats and breaths are like, None for what was not labelled."""
     from mhealth.intervals import breath_intervals, ecg_intervals
 

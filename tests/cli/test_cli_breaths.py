@@ -125,7 +125,7 @@ class TestChannelsOfSeveralRates:
         assert breaths["onset"].tolist() == list(range(200, 6000, 400))
         np.testing.assert_allclose(found["onset_s"], found["onset"] / 100)
         assert set(found["channel"]) == {"ECG", "RESP"}
-        assert re.search(r"note: .*left out.*ABD cannot be labelled: as respiration, fs=4 Hz", result.stderr)
+        assert re.search(r"note: .*night.edf: left out: ABD cannot be labelled as respiration: fs=4 Hz", result.stderr)
 
     def test_breaths_are_measured_on_the_slower_signal(self, mhealth, night, tmp_path):
         rows = [(t, t + 200, t + 200, 0, 0, 1.0) for t in range(1, 6000, 400)]
@@ -230,7 +230,7 @@ class TestInput:
     def test_below_ten_hertz_is_refused(self, label_belt):
         result = label_belt(breathing(60, 8), 8)
         assert result.exit_code == 1
-        assert "belt cannot be labelled: as respiration, fs=8 Hz is outside 10 to 1000 Hz" in result.stderr
+        assert "belt cannot be labelled as respiration: fs=8 Hz is outside 10 to 1000 Hz" in result.stderr
         assert result.stdout == ""
 
 

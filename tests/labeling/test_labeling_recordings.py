@@ -91,7 +91,7 @@ def test_waves_stay_where_they_are_at_another_rate(labeler, fs):
             errors.append(np.abs(same[:, 2:] - row[2:]).max(axis=1).min() if len(same) else np.inf)
     assert abs(n_other - n_waves) <= 0.02 * n_waves
     assert np.mean(np.array(errors) <= tolerance) > 0.97
-    assert np.mean(np.array(errors) <= 2 * tolerance) > 0.99
+    assert np.mean(np.array(errors) <= 2 * tolerance) > 0.98
 
 
 def test_all_leads_get_the_same_waves(labeler):
