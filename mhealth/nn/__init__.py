@@ -1,0 +1,1 @@
+"""Networks that label a lead: a U-Net and a causal TCN."""
