@@ -11,6 +11,7 @@ import pytest
 
 from data_loaders import Bidmc, Ludb
 from experiments.benchmarks import _measure, _signals, breaths, coding, labeling, peers, speed, startup
+from experiments.polarity import measure as polarity
 from experiments.structures import compare
 from mhealth.core import Recording
 from mhealth.crf import label_runs
@@ -333,3 +334,19 @@ def test_a_difference_counts_as_better_by_what_the_figure_means():
     assert [compare.sign(fewer, share), compare.sign(fewer, error), compare.sign(unclear, error)] == ["<", ">", "≈"]
     assert compare.in_words((("span", "chain"), ("chain", "independent")), ">≈") == "span > chain ≈ independent"
     assert compare.in_words((("span", "chain"), ("span", "rule")), ">≈") == "span > chain, span ≈ rule"
+
+
+@pytest.mark.realdata
+def test_polarity_and_coupling_are_measured_on_a_recording(data_dir):
+    recording, _, _ = Bidmc(data_dir / "bidmc").load("bidmc_02")
+    belt, lead = (recording.pick([recording.channels.index(name)]) for name in ("RESP", "II"))
+    inverted = polarity.signs(replace(belt, signals=-belt.signals))
+    assert len(inverted) == np.ceil(belt.duration / polarity.BLOCK)
+    assert inverted[0] == 1
+    assert inverted[-1] == -1
+    found = polarity.coupling(belt, lead)
+    assert 0.7 < found.coherence <= 1
+    assert abs(found.phase) < 45
+    assert polarity.coupling(replace(belt, signals=-belt.signals), lead).phase == pytest.approx(
+        found.phase + 180, abs=1
+    )
