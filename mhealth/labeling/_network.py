@@ -1,0 +1,165 @@
+"""Networks beside the engine: their logits around a candidate, and what they are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mhealth.labeling._examples import LeadCase
+from mhealth.labeling._task import Task
+from mhealth.nn import Network, NetworkStream
+
+__all__ = ["NetworkContext", "NetworkTracker", "Stretch", "stretches"]
+
+_NEAR = tuple(k * 0.016 for k in range(-5, 6))
+"""Seconds from a candidate at which the logits are read: to 80 ms, half the distance between most candidates."""
+
+_MEANS = ((-0.15, 0.0), (0.0, 0.15), (-0.4, -0.15), (0.15, 0.4))
+"""Seconds from a candidate over which the classes' probabilities are averaged: is there a wave before or after it?"""
+
+_LARGEST = 8.0
+"""Log odds that count as certain, 3000 to 1; they are read in units of half of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkContext:
+    """How a network describes a candidate: the log odds of its classes around it, their mean probabilities farther off.
+
+    Parameters
+    ----------
+    network : Network
+        A trained one, for the rate of the features.
+    """
+
+    network: Network
+
+    @property
+    def n_dense(self) -> int:
+        """Numbers that describe a candidate."""
+        return (len(_NEAR) + len(_MEANS)) * (len(self.network.classes) - 1)
+
+    @property
+    def windows(self) -> tuple[tuple[str, int, float], ...]:
+        """None: the network has coded the signal."""
+        return ()
+
+    @property
+    def history(self) -> float:
+        """Seconds before a candidate that it looks back on, beyond what the network has seen."""
+        return -min(start for start, _ in _MEANS)
+
+    @property
+    def lookahead(self) -> float:
+        """Seconds after a candidate that its numbers may depend on, at least."""
+        return max(stop for _, stop in _MEANS) + self.network.delay
+
+    def open(self, *, rate: float, warm_up: int) -> NetworkTracker:
+        """Return a tracker at the start of a stretch; the network's inputs must be complete after `warm_up` samples."""
+        assert rate == self.network.rate
+        assert warm_up >= self.network.input.scale.window * rate
+        return NetworkTracker(self.network)
+
+
+class NetworkTracker:
+    """The logits of one stretch. State: the network's stream, and the latest outputs."""
+
+    def __init__(self, network: Network) -> None:
+        self._stride, self._rate = network.layout.stride, network.rate
+        self._stream: NetworkStream = network.open()
+        self._first = 0  # output that the first row kept belongs to
+        self._odds = np.empty((0, len(network.classes) - 1), np.float32)
+        self._probability = self._odds
+        self.followed = 0
+        self._near = np.array([round(seconds * self._rate) for seconds in _NEAR])
+        self._means = [
+            np.arange(round(start * self._rate), round(stop * self._rate) + 1, self._stride) for start, stop in _MEANS
+        ]
+
+    def push(self, signal: NDArray[np.float32], origin: int, n_new: int, *, ended: bool) -> None:
+        """Run the network as far as the signal goes."""
+        logits = self._stream.push(signal[len(signal) - n_new :])
+        if ended:
+            logits = np.concatenate([logits, self._stream.flush()])
+        self.followed = origin + len(signal)
+        drop = max(0, min(origin // self._stride - self._first, len(self._odds)))
+        self._first += drop
+        # In units in which most are within 2 of 0; probabilities from logits without overflow.
+        odds = np.clip(logits[:, 1:] - logits[:, :1], -_LARGEST, _LARGEST) / np.float32(_LARGEST / 2)
+        weight = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+        probability = weight[:, 1:] / weight.sum(axis=1, keepdims=True)
+        self._odds = np.concatenate([self._odds[drop:], odds])
+        self._probability = np.concatenate([self._probability[drop:], probability])
+
+    def describe(
+        self,
+        signal: NDArray[np.float32],
+        origin: int,
+        positions: NDArray[np.int64],
+        limits: NDArray[np.int64],
+        scale: NDArray[np.float32],
+        windows: list[NDArray[np.float32]],
+        dense: NDArray[np.float32],
+    ) -> None:
+        """Read the outputs around candidates; beyond the ends of the stretch its first and last count."""
+        if not len(positions):
+            return
+        parts = [self._odds[self._rows(positions, self._near)].reshape(len(positions), -1)]
+        parts += [self._probability[self._rows(positions, offsets)].mean(axis=1) for offsets in self._means]
+        dense[:] = np.concatenate(parts, axis=1)
+
+    def _rows(self, positions: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of the outputs at offsets from candidates, shape (n, n_offsets)."""
+        rows = (positions[:, None] + offsets) // self._stride - self._first
+        return np.clip(rows, 0, len(self._odds) - 1)
+
+
+class Stretch(NamedTuple):
+    """A lead without missing samples, and what an expert says of each sample.
+
+    Attributes
+    ----------
+    lead : ndarray of float32, shape (n_samples,)
+        At the internal rate of the task.
+    classes : ndarray of int8, shape (n_samples,)
+        0 outside waves, else 1 + the index of the wave's label among the task's.
+    known : ndarray of bool, shape (n_samples,)
+        Where the expert says anything.
+    """
+
+    lead: NDArray[np.float32]
+    classes: NDArray[np.int8]
+    known: NDArray[np.bool_]
+
+
+_UNSURE = 0.25
+"""Seconds before or after a marked peak in which an edge that is not marked may lie: half the longest wave."""
+
+
+def stretches(case: LeadCase, task: Task) -> Iterator[Stretch]:
+    """Return what a network learns from a case: each stretch without missing samples that meets the annotated one."""
+    resampler = task.front_end.segmenter.resampler.open(fs=case.fs)
+    lead = np.concatenate([resampler.push(case.samples), resampler.flush()])
+    ratio = float(resampler.ratio)
+    classes, known = np.zeros(len(lead), np.int8), np.zeros(len(lead), bool)
+    known[slice(*(int(np.ceil(point / ratio)) for point in case.annotated))] = True
+    unsure = round(_UNSURE * task.front_end.rate)
+    for (onset, peak, offset), label in zip(case.waves / ratio, case.labels, strict=True):
+        if label not in task.labels:
+            continue
+        middle = int(np.nanmean([onset, peak, offset]) if np.isnan(peak) else peak)
+        first, last = (middle if np.isnan(edge) else max(0, int(np.ceil(edge))) for edge in (onset, offset))
+        classes[first:last] = 1 + task.labels.index(label)
+        if np.isnan(onset):
+            known[max(0, first - unsure) : first] = False
+        if np.isnan(offset):
+            known[last : last + unsure] = False
+    missing = np.isnan(lead)
+    cuts = np.flatnonzero(missing[1:] != missing[:-1]) + 1
+    for start, stop in pairwise([0, *cuts.tolist(), len(lead)]):
+        if start < stop and not missing[start] and known[start:stop].any():
+            yield Stretch(lead[start:stop], classes[start:stop], known[start:stop])
