@@ -21,6 +21,13 @@ STEEPEST = 15
 RELATIVE_THRESHOLD = 0.4
 """A beat reaches this share of the running energy of beats; T waves have less than half of a QRS complex's."""
 
+RISE, FALL = 0.4, 0.05
+"""Steps towards a stronger and a weaker beat: the running energy is that of the strongest usual ones.
+
+With equal steps, P and T waves that counted once in a pause pulled it down to theirs and counted for good: of QTDB's
+landmarks 7 % were no QRS complexes, with these 3 %.
+"""
+
 FORGET_AFTER = 450
 """After 1.8 s without a beat the running energy falls, by a third each second."""
 
@@ -109,7 +116,8 @@ def track_beats(slope, energy, origin, start, stop, floats, integers, beats, con
                 beats[n_beats] = origin + steepest
                 confirmed[n_beats] = n + DELAY
                 n_beats += 1
-                floats[LEVEL] += 0.2 * (min(floats[BEST], 2.0 * floats[LEVEL]) - floats[LEVEL])
+                above = min(floats[BEST], 2.0 * floats[LEVEL]) - floats[LEVEL]
+                floats[LEVEL] += (RISE if above > 0.0 else FALL) * above
                 integers[LAST_BEAT] = integers[BEST_AT]
             floats[BEST] = 0.0
             integers[BEST_AT] = n

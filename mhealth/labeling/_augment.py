@@ -57,7 +57,7 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
     finite = signal[np.isfinite(signal)]
     size = float(np.percentile(finite, 99) - np.percentile(finite, 1)) if len(finite) else 0.0
     if heart.fibrillating:
-        signal = signal + _fibrillation(len(signal), case.fs, rng) * size * np.exp(rng.uniform(-4.2, -2.5))
+        signal = signal + _fibrillation(len(signal), case.fs, rng) * size * np.exp(rng.uniform(-4.2, -1.9))
     if rng.random() < 0.5:
         signal = -signal
     detached = rng.random() < 0.03
@@ -98,13 +98,13 @@ def _draw_heart(case: LeadCase, rng: np.random.Generator) -> _Heart:
         usual["QRS"].duration = rng.uniform(1.3, 2.2)
         usual["T"] = _Shape(size=rng.uniform(0.7, 2.0) * sign(0.5), duration=rng.uniform(1.0, 1.4))
     rhythm = rng.random()
-    fibrillating = rhythm < 0.1
+    fibrillating = rhythm < 0.17
     shapes = [replace(usual[label]) if label in usual else _Shape() for label in case.labels]
     if fibrillating:
         for shape, label in zip(shapes, case.labels, strict=True):
             if label == "P":
                 shape.size = 0.0
-    gaps = _draw_gaps(case, rng, irregular=rhythm < 0.22)
+    gaps = _draw_gaps(case, rng, irregular=rhythm < 0.27)
     ectopic_share = 0.25 if rng.random() < 0.25 else 0.0
     for k, label in enumerate(case.labels):
         if label != "QRS" or rng.random() >= ectopic_share:
@@ -225,14 +225,18 @@ def _cut(
 
 
 def _fibrillation(n: int, fs: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return fibrillatory waves: a sawtooth-like oscillation of 4 to 9 Hz that wanders in rate and size."""
+    """Return fibrillatory waves: a sawtooth-like oscillation that wanders in rate and size.
+
+    A quarter is flutter, slower and steadier.
+    """
     from scipy.ndimage import gaussian_filter1d
 
+    slowest, fastest, unsteady = (3.5, 6.0, 0.1) if rng.random() < 0.25 else (4.0, 9.0, 1.0)
     wander = gaussian_filter1d(rng.standard_normal(n), 0.3 * fs)
-    rate = rng.uniform(4.0, 9.0) * np.exp(0.15 * wander / max(wander.std(), 1e-12))
+    rate = rng.uniform(slowest, fastest) * np.exp(0.15 * unsteady * wander / max(wander.std(), 1e-12))
     phase = 2 * np.pi * np.cumsum(rate) / fs
     swell = gaussian_filter1d(rng.standard_normal(n), 0.5 * fs)
-    return (np.sin(phase) + 0.4 * np.sin(2 * phase + 1.0)) * np.exp(0.4 * swell / max(swell.std(), 1e-12))
+    return (np.sin(phase) + 0.4 * np.sin(2 * phase + 1.0)) * np.exp(0.4 * unsteady * swell / max(swell.std(), 1e-12))
 
 
 def _wearing(n: int, fs: float, rng: np.random.Generator, noise: Noise) -> NDArray[np.float64]:

@@ -206,6 +206,7 @@ RESPIRATION = Task(
     between=_between,
     # Half the breaths that a bonus adds are ripple: the error of their number doubles.
     eager=(),
+    doubtful=(),
     # A breath counts by its peak, and a pause by its length so far.
     cut={"start": (INSPIRATION, EXPIRATION, PAUSE), "end": (EXPIRATION, PAUSE)},
     refined=refined,

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mhealth.core import Annotation, Recording, Spans
-from mhealth.labeling._group import GroupStream
+from mhealth.core import Annotation, Recording
+from mhealth.labeling._group import label_groups
 from mhealth.labeling._model import Model
 
 __all__ = ["calibrate", "identity"]
@@ -49,7 +49,7 @@ def calibrate(
     outcomes: list[list[WaveOutcomes]] = [[] for _ in task.labels]
     for done, (recording, annotation) in enumerate(cases):
         marked = sorted({int(channel) for channel in annotation.annotated[:, 0]})
-        spans = _label_alone(plain, recording, marked, lag)
+        spans = label_groups(plain, recording, [[channel] for channel in marked], lag)
         for label, name in enumerate(task.labels):
             outcomes[label].append(
                 wave_outcomes(annotation, spans, name, channels=marked, point=task.point, tolerance=task.tolerance)
@@ -61,17 +61,6 @@ def calibrate(
         if len(joined.probability) >= _FEWEST:
             maps[label] = _monotone_map(joined.probability, joined.correct)
     return maps
-
-
-def _label_alone(model: Model, recording: Recording, channels: list[int], lag: float | None) -> Spans:
-    """Label some channels of a recording, each on its own."""
-    rows = []
-    for channel in channels:
-        stream = GroupStream(model, fs=recording.fs, n_leads=1, lag=lag)
-        signal = recording.signals[:, [channel]]
-        for row in stream.push(signal) + stream.push(signal[:0], last=True):
-            rows.append((*row[:4], channel, row[5]))
-    return Spans.from_rows(rows, fs=recording.fs, channels=recording.channels, classes=model.task.classes)
 
 
 def _monotone_map(marginal: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -75,6 +75,8 @@ ECG = Task(
     # A QRS complex that noise or haste hides is there all the same. A P wave may be missing: a bonus that finds those
     # which noise hides finds them in atrial fibrillation too (LUDB: 0.13 false P waves a beat became 0.45).
     eager=("QRS",),
+    # In fibrillation one lead with large waves outvotes those that show none.
+    doubtful=("P",),
     cut={"start": (), "end": ()},
     refined=_as_found,
     point="peak",

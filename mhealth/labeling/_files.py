@@ -187,6 +187,7 @@ def _to_arrays(model: Model) -> dict[str, NDArray]:
         "format": FORMAT,
         "n_nonzero": model.n_nonzero,
         "calibration": model.calibration,
+        "joint": model.joint,
     }
     arrays |= {f"emission.{name}": array for name, array in model.emission.to_arrays().items()}
     arrays |= {f"weights.{name}": array for name, array in model.weights._asdict().items()}
@@ -211,6 +212,7 @@ def _from_arrays(arrays: dict[str, NDArray], task: Task) -> Model:
         ),
         n_nonzero=int(arrays["n_nonzero"]),
         calibration=arrays["calibration"],
+        joint=arrays["joint"],
     )
     model.check()
     return model

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mhealth.core import Recording, Spans
 from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
 from mhealth.labeling._features import code
 from mhealth.labeling._lead import LeadStream, Proposal
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from mhealth.labeling._model import Model
     from mhealth.labeling._task import Task
 
-__all__ = ["GroupStream", "Row"]
+__all__ = ["GroupStream", "Row", "label_groups"]
 
 Row = tuple[int, int, int, int, int, float]
 """Onset, peak, offset, label, lead, probability."""
@@ -410,7 +412,8 @@ class GroupStream:
         """Hand the newest nodes to the decoder.
 
         Several leads decide by the mean of their potentials (a logarithmic opinion pool): they see the same heart, so
-        their sum would count the same evidence several times.
+        their sum would count the same evidence several times. What few of them show weighs more there than it should,
+        which `Model.joint` sets right.
         """
         n_new, n_states = len(times), self._model.task.grammar.n_states
         if not n_new:
@@ -422,6 +425,7 @@ class GroupStream:
             count += lead.present[-n_new:]
         if len(self._leads) > 1:
             total /= np.maximum(count, 1)[:, None]
+            total[:, n_states : 2 * n_states] += self._model.joint * np.log2(np.maximum(count, 2) / 2)[:, None]
         self._times = np.concatenate([self._times, times])
         parts = (total[:, k * n_states : (k + 1) * n_states] for k in range(4))
         return self._report(self._decoder.push(times, Potentials(*parts)))
@@ -489,3 +493,14 @@ class GroupStream:
             drop = max(0, oldest - lead.raw_start)
             lead.raw, lead.raw_start = lead.raw[drop:], lead.raw_start + drop
             lead.bad = [stretch for stretch in lead.bad if stretch[1] >= oldest]
+
+
+def label_groups(model: Model, recording: Recording, groups: Sequence[Sequence[int]], lag: float | None) -> Spans:
+    """Label a recording; channels of one group decide together, those of none are left out."""
+    rows: list[Row] = []
+    for channels in groups:
+        stream = GroupStream(model, fs=recording.fs, n_leads=len(channels), lag=lag)
+        signals = recording.signals[:, list(channels)]
+        for row in stream.push(signals) + stream.push(signals[:0], last=True):
+            rows.append((*row[:4], channels[row[4]], row[5]))
+    return Spans.from_rows(rows, fs=recording.fs, channels=recording.channels, classes=model.task.classes)

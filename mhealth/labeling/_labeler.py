@@ -18,7 +18,7 @@ from mhealth.labeling._calibration import calibrate, identity
 from mhealth.labeling._examples import Example, LeadCase, examples, lead_cases
 from mhealth.labeling._group import GroupStream, Row
 from mhealth.labeling._model import Model
-from mhealth.labeling._presence import choose_bonuses, with_bonuses
+from mhealth.labeling._presence import choose_bonuses, choose_joint, with_bonuses
 from mhealth.labeling._task import Task
 from mhealth.labeling._training import (
     Progress,
@@ -104,21 +104,29 @@ class Labeler(BaseEstimator):
                 dictionaries=dictionaries,
                 n_nonzero=settings.n_nonzero,
                 calibration=identity(len(task.labels)),
+                joint=np.zeros(task.grammar.n_states, np.float32),
             )
 
-        bonuses, calibration = np.zeros(task.grammar.n_states, np.float32), identity(len(task.labels))
+        bonuses = joint = np.zeros(task.grammar.n_states, np.float32)
+        calibration = identity(len(task.labels))
         held_out = self._held_out(subjects)
         unseen = held_out[data.recording] & (data.recording != _MADE)
         if unseen.any() and not unseen.all():
             first = train(np.flatnonzero(~unseen), "codes and CRF of four fifths")
             bonuses = choose_bonuses(first.emission, first.weights, data, np.flatnonzero(unseen), task)
             cases = [(recordings[k], annotations[k]) for k in np.flatnonzero(held_out).tolist()]
+            first = replace(first, emission=with_bonuses(first.emission, bonuses))
+            joint = choose_joint(
+                first, cases, lag=self.lag,
+                progress=lambda done, total: report("weighing leads together on a fifth", done, total),
+            )  # fmt: skip
             calibration = calibrate(
-                replace(first, emission=with_bonuses(first.emission, bonuses)), cases, lag=self.lag,
+                first, cases, lag=self.lag,
                 progress=lambda done, total: report("calibrating on a fifth", done, total),
             )  # fmt: skip
         model = train(np.arange(len(data)), "codes and CRF")
-        self.model_ = replace(model, emission=with_bonuses(model.emission, bonuses), calibration=calibration)
+        emission = with_bonuses(model.emission, bonuses)
+        self.model_ = replace(model, emission=emission, calibration=calibration, joint=joint)
         return self
 
     def _held_out(self, subjects: list[str]) -> NDArray[np.bool_]:

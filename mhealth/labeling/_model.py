@@ -30,6 +30,8 @@ class Model:
         Atoms a window may take.
     calibration : ndarray of float64, shape (n_labels, 2, n_knots)
         Marginals of each label, and the probability that each maps to.
+    joint : ndarray of float32, shape (n_states,)
+        What simultaneous leads add to the mean of their onset scores, for each doubling of their number beyond two.
     """
 
     task: Task
@@ -38,6 +40,7 @@ class Model:
     dictionaries: tuple[Dictionary, ...]
     n_nonzero: int
     calibration: NDArray[np.float64]
+    joint: NDArray[np.float32]
 
     def calibrated(self, marginal: NDArray[np.float64], label: int) -> NDArray[np.float64]:
         """Return the probability that an expert marks a wave where the CRF gives this marginal."""
@@ -74,6 +77,8 @@ class Model:
         fits = maps.ndim == 3 and maps.shape[:2] == (len(self.task.labels), 2) and maps.shape[2] > 1
         if not (fits and (np.diff(maps) >= 0).all() and maps.min() >= 0 and maps.max() <= 1):
             raise ValueError("calibration holds no monotone maps of [0, 1], one a label")
+        if self.joint.shape != (n_states,) or self.joint.dtype != np.float32 or not np.isfinite(self.joint).all():
+            raise ValueError(f"joint is not finite float32 of shape {(n_states,)}")
         if self.n_nonzero < 1:
             raise ValueError(f"n_nonzero={self.n_nonzero} is out of range")
         self.weights.checked(self.task.grammar)

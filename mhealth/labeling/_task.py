@@ -43,8 +43,9 @@ class Task:
         States that an annotated stretch without marks may be in.
     between : callable
         ``between(before, after, seconds)``: the states that may lie between two marked ones so far apart.
-    eager : tuple of str
-        States of which more are called than the best labelling has, see `choose_bonuses`.
+    eager, doubtful : tuple of str
+        States of which more are called than the best labelling has (`choose_bonuses`), and fewer than that of several
+        leads together has (`choose_joint`).
     cut : dict of str to tuple
         States that are reported although the start ("start") or the end ("end") of their stretch cuts them: what has no
         onset or offset is mostly not worth reporting.
@@ -68,6 +69,7 @@ class Task:
     gaps: tuple[str, ...]
     between: Callable[[str, str, float], tuple[str, ...]]
     eager: tuple[str, ...]
+    doubtful: tuple[str, ...]
     cut: dict[str, tuple[str, ...]]
     refined: Callable[[NDArray[np.float32], int, float, NDArray[np.int64], NDArray[np.int64]], None]
     point: str

@@ -63,6 +63,19 @@ def test_beats_are_those_of_the_definition(stretch, level):
     assert confirmed.tolist() == expected_confirmed
 
 
+def test_waves_that_counted_as_beats_in_a_pause_do_not_go_on_counting():
+    period, n_beats = 250, 60
+    energy = np.full(n_beats * period, 0.01)
+    for size, at in ((0.3, 90), (1.0, 125), (0.3, 200)):  # P, QRS, T
+        energy[at::period] = size
+    floats, integers = np.array([0.1, 0.0]), np.zeros(2, np.int64)  # as it is after a long pause
+    found = np.zeros((2, len(energy) // _beats.DOMINANCE + 1), np.int64)
+    count = _beats.track_beats(energy, energy, 0, 0, len(energy) - 15, floats, integers, *found, 0)
+    beats = found[0, :count]
+    assert (beats[:3] % period).tolist() == [90, 125, 200]
+    assert set(beats[beats > 20 * period] % period) == {125}
+
+
 def test_the_context_of_a_candidate_is_that_of_the_definition(stretch, rng):
     _, _, (beats, confirmed) = beats_of(stretch, 1.0)
     positions = np.sort(rng.choice(len(stretch) - 700, 80, replace=False)).astype(np.int64)

@@ -32,7 +32,7 @@ def naive_beats(slope, energy, level):
             nearby = range(max(peak - 15, 0), peak + 16)
             beats.append(max(nearby, key=lambda k: (slope[k], -abs(k - peak) if k == peak else -1000 - k)))
             confirmed.append(now + 15)
-            level = fallen + 0.2 * (min(energy[peak], 2 * fallen) - fallen)
+            level = fallen + (0.4 if energy[peak] > fallen else 0.05) * (min(energy[peak], 2 * fallen) - fallen)
             last = peak
 
 
