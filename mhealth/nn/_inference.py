@@ -60,14 +60,16 @@ class Network:
     block: int
     classes: tuple[str, ...] = ("background", "P", "QRS", "T")
     rate: float = 250.0
-    input: NetworkInput = NetworkInput()
+    input: NetworkInput = field(default_factory=NetworkInput)
 
     def __post_init__(self) -> None:
-        """Check that a block holds more than what one output depends on."""
-        if self.hop < self.layout.alignment:
+        """Check that blocks lie on the grid, and hold more than what one output depends on."""
+        grid = self.layout.alignment
+        if self.hop < grid or self.block % grid:
+            least = grid + -(-(self.block - self._free) // grid) * grid
             raise InvalidParameterError(
-                f"block={self.block} samples must be at least {self.block - self.hop + self.layout.alignment}: "
-                f"an output depends on {self.layout.before} samples before it and {self.layout.after} after it."
+                f"block={self.block} samples must be a multiple of {grid}, at least {least}: an output depends on "
+                f"{self.layout.before} samples before it and {self.layout.after} after it."
             )
 
     @property
@@ -76,10 +78,14 @@ class Network:
         return -(-self.layout.before // self.layout.alignment) * self.layout.alignment
 
     @property
+    def _free(self) -> int:
+        """Samples of a block whose outputs depend on nothing outside."""
+        return self.block - self.lead_in - (self.layout.after + 1 - self.layout.stride)
+
+    @property
     def hop(self) -> int:
         """Samples from one block to the next."""
-        free = self.block - self.lead_in - self.layout.after - 1 + self.layout.stride
-        return free // self.layout.alignment * self.layout.alignment
+        return self._free // self.layout.alignment * self.layout.alignment
 
     @property
     def delay(self) -> float:
@@ -172,8 +178,8 @@ class Network:
             arrays = {name: archive[name] for name in archive.files}
         except Exception as error:  # damage makes zipfile, zlib and numpy raise nearly anything
             raise ModelFileError(
-                f"This is no network, or a damaged one ({error}). Expected an .npz written by Network.to_bytes; pickles "
-                "are never loaded."
+                f"This is no network, or a damaged one ({error}). Expected an .npz written by Network.to_bytes; "
+                "pickles are never loaded."
             ) from error
         return cls.from_arrays(arrays)
 

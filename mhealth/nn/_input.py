@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,9 +47,9 @@ class NetworkInput:
     cutoff: float = 0.5
     knee: float = 0.1
     slope_knee: float = 0.04
-    scale: RunningScale = RunningScale()
+    scale: RunningScale = field(default_factory=RunningScale)
 
-    N_INPUTS = 3
+    N_INPUTS: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         """Check the numbers."""

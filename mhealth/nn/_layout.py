@@ -11,7 +11,7 @@ from mhealth.errors import InvalidParameterError
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Layout", "layout_of"]
+__all__ = ["Layout", "count_macs", "layout_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,8 @@ def layout_of(network: keras.Model, *, lookahead: int = 0) -> Layout:
     InvalidParameterError
         If a layer is of another kind, or `lookahead` no multiple of the stride.
     """
-    ranges = {id(network.input): (Fraction(1), 0, 0)}  # samples an entry, first and last sample of entry 0
+    # Of each tensor: samples from one entry to the next, and the first and last sample that entry 0 depends on.
+    ranges = {id(network.input): (Fraction(1), Fraction(0), Fraction(0))}
     coarsest = Fraction(1)
     for layer in network.layers:
         if layer.__class__.__name__ == "InputLayer":

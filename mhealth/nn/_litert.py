@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,9 @@ def to_network(
         converter.representative_dataset = lambda: ([inputs[None]] for inputs in blocks)
         converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tensorflow.int8
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it saved where
+    # It prints what it saved where, and warns that int8 inputs have no ranges of their own, which the inputs give.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         graph = converter.convert()
     return Network(
         name=trained.name,

@@ -1,13 +1,13 @@
 """The architectures: a bidirectional U-Net, and a causal dilated TCN.
 
-Neither has a bias before its last layer: where its inputs are zero, so is all that it computes. Zeros beyond the ends of
-a lead, zeros that pad a block and zeros in a ring buffer that is not yet full are then the same, exactly, and a long
-lead can be taken block by block.
+Neither has a bias before its last layer: where all that it sees is zero, so is all that it computes. Zeros beyond the
+ends of a lead, zeros that pad a block and zeros in a ring buffer that is not yet full are then the same, exactly, and a
+long lead can be taken block by block.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mhealth.nn._backend import require_keras
 
@@ -25,7 +25,7 @@ def unet(
     *,
     n_inputs: int = 3,
     widths: tuple[int, ...] = (16, 32, 48, 64, 64),
-    dilations: tuple[int, ...] = (2, 4),
+    dilations: tuple[int, ...] = (2, 4, 8),
     dropout: float = 0.0,
     batch_size: int | None = None,
     seed: int = 0,
@@ -42,6 +42,8 @@ def unet(
         Channels of each level; each level halves the rate.
     dilations : tuple of int
         Of the residual convolutions at the lowest rate, which see the beats around.
+    dropout : float
+        Share of channels that are left out at the lower rates in training.
     batch_size : int, optional
         Fixed for conversion to LiteRT, free for training.
     seed : int
@@ -54,8 +56,8 @@ def unet(
 
     Notes
     -----
-    After Ronneberger et al. (2015), https://arxiv.org/abs/1505.04597, in one dimension; strided convolutions in place of
-    pooling, and repetition in place of transposed convolution, which would leave a pattern.
+    After Ronneberger et al. (2015), https://arxiv.org/abs/1505.04597, in one dimension; strided convolutions in place
+    of pooling, and repetition in place of transposed convolution, which would leave a pattern.
     """
     keras = require_keras()
     layers = keras.layers
@@ -66,10 +68,9 @@ def unet(
         x = conv(x, width, 7 if level == 0 else 5, strides=2, name=f"down{level}")
         x = conv(x, width, 5, name=f"encode{level}")
         skips.append(x)
-    for dilation in dilations:
-        x = layers.Add(name=f"residual{dilation}")(
-            [x, conv(x, widths[-1], 5, dilation_rate=dilation, name=f"context{dilation}")]
-        )
+    for k, dilation in enumerate(dilations):
+        seen = conv(x, widths[-1], 5, dilation_rate=dilation, name=f"context{k}")
+        x = layers.Add(name=f"residual{k}")([x, seen])
     if dropout:
         x = layers.SpatialDropout1D(dropout, seed=seed)(x)
     for level in reversed(range(len(widths) - 1)):
@@ -112,8 +113,8 @@ def tcn(
     Returns
     -------
     network : keras.Model
-        From (batch, n_samples, n_inputs) to logits (batch, n_samples / 4, 4), uncompiled. Output j depends on samples up
-        to 4 j.
+        From (batch, n_samples, n_inputs) to logits (batch, n_samples / 4, 4), uncompiled. Output j depends on samples
+        up to 4 j.
 
     Notes
     -----
@@ -124,19 +125,21 @@ def tcn(
     conv = _Convolutions(keras, seed, padding="causal")
     inputs = layers.Input(batch_shape=(batch_size, n_samples, n_inputs), name="inputs")
     x = conv(inputs, width, 12, strides=4, name="down")
-    for dilation in dilations:
-        seen = conv(x, width, 3, dilation_rate=dilation, name=f"context{dilation}")
-        x = layers.Add(name=f"residual{dilation}")([x, conv(seen, width, 1, activation=None, name=f"mix{dilation}")])
+    for k, dilation in enumerate(dilations):
+        seen = conv(x, width, 3, dilation_rate=dilation, name=f"context{k}")
+        x = layers.Add(name=f"residual{k}")([x, conv(seen, width, 1, activation=None, name=f"mix{k}")])
     return keras.Model(inputs, conv.logits(x), name="tcn")
 
 
 class _Convolutions:
     """Convolutions of one network: no bias, ReLU, initial weights of He et al. (2015) from consecutive seeds."""
 
-    def __init__(self, keras, seed: int, *, padding: str) -> None:  # noqa: ANN001
+    def __init__(self, keras: Any, seed: int, *, padding: str) -> None:
         self._keras, self._seed, self._padding = keras, seed, padding
 
-    def __call__(self, x, filters: int, kernel_size: int, *, activation: str | None = "relu", **options):  # noqa: ANN001, ANN003, ANN204
+    def __call__(
+        self, x: Any, filters: int, kernel_size: int, *, activation: str | None = "relu", **options: Any
+    ) -> Any:
         self._seed += 1
         return self._keras.layers.Conv1D(
             filters,
@@ -148,7 +151,7 @@ class _Convolutions:
             **options,
         )(x)
 
-    def logits(self, x):  # noqa: ANN001, ANN201
+    def logits(self, x: Any) -> Any:
         """Return the last layer: one logit a class, with the only bias."""
         return self._keras.layers.Conv1D(
             N_CLASSES, 1, kernel_initializer=self._keras.initializers.HeNormal(seed=self._seed + 1), name="logits"
