@@ -12,6 +12,7 @@ import pytest
 from data_loaders import Bidmc, Ludb
 from experiments.benchmarks import _measure, _signals, breaths, coding, labeling, peers, speed, startup
 from experiments.polarity import measure as polarity
+from experiments.simulated_breathing import measure as simulated_breathing
 from experiments.structures import compare
 from mhealth.core import Recording
 from mhealth.crf import label_runs
@@ -350,3 +351,16 @@ def test_polarity_and_coupling_are_measured_on_a_recording(data_dir):
     assert polarity.coupling(replace(belt, signals=-belt.signals), lead).phase == pytest.approx(
         found.phase + 180, abs=1
     )
+
+
+def test_breaths_and_pauses_of_simulated_belts_are_counted(capsys):
+    simulated_breathing.main(["--belts", "2"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    by_name = {row[0][2:]: row[1:] for row in rows}
+    for low, high in simulated_breathing.RATES:
+        f1, error = map(float, by_name[f"{low} to {high}"][0].removesuffix(" %").split(", "))
+        assert f1 > 90
+        assert error < 10
+    found, pauses = by_name["clean"][0].split(",")[0].split(" of ")
+    assert int(pauses) == 12
+    assert int(found) >= 10

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from mhealth.cli._datasets import second_annotations
-from mhealth.cli._options import Channels, Data, Noise, Records, Seed, split_channels
+from mhealth.cli._options import Channels, Data, Emission, Noise, Records, Seed, split_channels
 from mhealth.cli._selection import CALLED, Kind, kind_of, load_labeler, look
 from mhealth.cli._terminal import (
     Bar,
@@ -92,6 +92,7 @@ def evaluate(
     channels: Channels = None,
     records: Records = None,
     noise: Noise = None,
+    emission: Emission = "sparse",
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -125,7 +126,12 @@ def evaluate(
             )
         found = _label_all(labeler, kind, cases, variants, terminal)
     else:
-        found = _cross_validate(cases, kind, folds, variants, seed, load_noise(noise, data), out, terminal)
+
+        def new_labeler() -> EcgLabeler | BreathLabeler:
+            return untrained(kind, noise=noise_records, seed=seed, emission=emission)
+
+        noise_records = load_noise(noise, data)
+        found = _cross_validate(cases, kind, folds, variants, seed, new_labeler, out, terminal)
 
     wanted = split_channels(channels) or None
     summary = {}
@@ -148,7 +154,7 @@ def _cross_validate(
     n_folds: int,
     variants: Sequence[str],
     seed: int,
-    noise: list[Recording] | None,
+    new_labeler: Callable[[], EcgLabeler | BreathLabeler],
     out: Path,
     terminal: Terminal,
 ) -> dict[tuple[str, str], Spans]:
@@ -161,7 +167,7 @@ def _cross_validate(
     found: dict[tuple[str, str], Spans] = {}
     for fold in range(n_folds):
         prefix = f"fold {fold + 1} of {n_folds}: "
-        labeler = untrained(kind, noise=noise, seed=seed)
+        labeler = new_labeler()
         fit(labeler, [case for case, k in zip(cases, fold_of, strict=True) if k != fold], terminal, prefix=prefix)
         tested = [case for case, k in zip(cases, fold_of, strict=True) if k == fold]
         found |= _label_all(labeler, kind, tested, variants, terminal, prefix=prefix)

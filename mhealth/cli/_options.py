@@ -12,6 +12,7 @@ __all__ = [
     "As",
     "Channels",
     "Data",
+    "Emission",
     "Format",
     "Leads",
     "Model",
@@ -40,6 +41,14 @@ As = Annotated[
         help="Label as this kind only: the channels that look like it, all if none does, or those of --channels. "
         "(default: each channel by its name and unit)",
         show_default=False,
+    ),
+]
+Emission = Annotated[
+    Literal["sparse", "unet", "tcn"],
+    typer.Option(
+        "--emission",
+        help="What describes the signal: sparse codes; for an ECG also a neural network, a U-Net for whole recordings "
+        "or a small causal one for streams.",
     ),
 ]
 Polarity = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,10 @@ EPILOG = examples(
     ("mhealth train ludb qtdb --data /data --out my.npz", "two, in /data/ludb and /data/qtdb"),
     ("mhealth train ludb qtdb --noise nstdb --data /data --out ecg.npz", "as the shipped model ecg was trained"),
     ("mhealth train bidmc --data /data/bidmc --out respiration.npz", "breaths; as the shipped one was trained"),
+    (
+        "mhealth train ludb --emission unet --noise nstdb --data /data --out unet.npz",
+        "a network below the CRF (extra cnn)",
+    ),
     ("mhealth train my_records/ --out my.npz", "a folder with your own marks, see above"),
     ("mhealth label 100 --model my.npz", "use what was trained"),
 )
@@ -35,6 +39,27 @@ def train(
     data: Data = None,
     records: Records = None,
     noise: Noise = None,
+    model: Annotated[
+        Literal["sparse", "unet", "tcn"],
+        typer.Option(
+            "--model",
+            "--emission",
+            help="What describes the signal: sparse codes; for an ECG also a neural network, a U-Net for whole "
+            "recordings or a small causal one for streams (they need the extra cnn).",
+        ),
+    ] = "sparse",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the state of a network's training here after each pass; the same command goes on from it.",
+            show_default=False,
+        ),
+    ] = None,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="TensorBoard's log of a network's training.", show_default=False),
+    ] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -64,7 +89,10 @@ def train(
             {"dataset": name, "record": case.name, "subject": case.subject, "sha256": dataset.hash(case.name)}
             for case in of_dataset
         ]
-    labeler = untrained(kind_of_marks(cases), noise=load_noise(noise, data), seed=seed)
+    labeler = untrained(
+        kind_of_marks(cases), noise=load_noise(noise, data), seed=seed,
+        emission=model, checkpoint=checkpoint, log_dir=log_dir,
+    )  # fmt: skip
     fit(labeler, cases, terminal)
     labeler.save(out, training=sources)
     subjects = len({case.subject for case in cases})

@@ -113,18 +113,57 @@ def kind_of_marks(cases: Iterable[Case]) -> Kind:
     return "respiration" if of_kind["respiration"] else "ecg"
 
 
-def untrained(kind: Kind, *, noise: list[Recording] | None, seed: int) -> EcgLabeler | BreathLabeler:
+def untrained(
+    kind: Kind,
+    *,
+    noise: list[Recording] | None,
+    seed: int,
+    emission: str = "sparse",
+    checkpoint: Path | None = None,
+    log_dir: Path | None = None,
+) -> EcgLabeler | BreathLabeler:
     """Return a labeler of a kind of signal that has learned nothing yet.
+
+    Parameters
+    ----------
+    kind : {"ecg", "respiration"}
+    noise : list of Recording, optional
+        To mix into altered copies.
+    seed : int
+    emission : {"sparse", "unet", "tcn"}
+        What describes the signal.
+    checkpoint, log_dir : Path, optional
+        Of the training of a network.
 
     Raises
     ------
     InvalidParameterError
-        If there is noise for a labeler of breaths, which simulates its own.
+        If there is noise or a network for a labeler of breaths, which has neither, or a checkpoint without a network.
+    MissingExtraError
+        If a network is to be trained and TensorFlow is not installed.
     """
     from mhealth.labeling import BreathLabeler, EcgLabeler
 
+    if emission == "sparse" and (checkpoint is not None or log_dir is not None):
+        raise InvalidParameterError(
+            "--checkpoint and --log-dir are of a network's training. Add --emission unet or tcn."
+        )
     if kind == "ecg":
-        return EcgLabeler(noise=noise, random_state=seed)
+        if emission == "sparse":
+            return EcgLabeler(noise=noise, random_state=seed)
+        from mhealth.labeling import NetworkEmission
+        from mhealth.nn import NetworkTraining, require_tensorflow
+
+        require_tensorflow()
+        network = NetworkEmission(
+            architecture=emission,
+            training=NetworkTraining(seed=seed),
+            checkpoint=checkpoint,
+            log_dir=log_dir,
+        )
+        return EcgLabeler(emission=network, noise=noise, random_state=seed)
+    if emission != "sparse":
+        raise InvalidParameterError(f"The model {emission} is for ECG; breaths are learned above sparse codes.")
     if noise is not None:
         raise InvalidParameterError("--noise is mixed into ECG leads; breaths are learned without. Leave it out.")
     return BreathLabeler(random_state=seed)

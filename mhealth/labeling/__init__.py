@@ -5,6 +5,7 @@ from mhealth.labeling._channels import is_ecg_channel, is_respiration_channel
 from mhealth.labeling._ecg import EcgLabeler
 from mhealth.labeling._files import Manifest, load, pretrained_models
 from mhealth.labeling._labeler import LabelStream
+from mhealth.labeling._network_emission import NetworkEmission
 from mhealth.labeling._training import TrainingSettings
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "EcgLabeler",
     "LabelStream",
     "Manifest",
+    "NetworkEmission",
     "TrainingSettings",
     "is_ecg_channel",
     "is_respiration_channel",

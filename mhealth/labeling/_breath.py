@@ -64,9 +64,6 @@ class BreathLabeler(Labeler):
     """
 
     _task = RESPIRATION
-    _settings = TrainingSettings(
-        n_atoms=32, n_nonzero=4, n_first=64, n_second=32, n_epochs=6, n_augmented=2, batch_size=2, learning_rate=3e-3
-    )
     _block = 600.0
 
     def __init__(
@@ -98,6 +95,20 @@ class BreathLabeler(Labeler):
 
         cases = [(a, self.label(r)) for r, a in zip(recordings, annotations, strict=True)]
         return score_breaths(cases).f1(0.5) / 100
+
+    @property
+    def _settings(self) -> TrainingSettings:
+        """Sizes and schedule where the user names none."""
+        return TrainingSettings(
+            n_atoms=32,
+            n_nonzero=4,
+            n_first=64,
+            n_second=32,
+            n_epochs=6,
+            n_augmented=2,
+            batch_size=2,
+            learning_rate=3e-3,
+        )
 
     def _check_parameters(self) -> None:
         if self.polarity not in get_args(PolarityChoice):

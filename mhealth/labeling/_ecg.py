@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
+
+import numpy as np
 
 from mhealth.core import Annotation, Recording
 from mhealth.errors import InvalidParameterError
 from mhealth.labeling._ecg_task import ECG
+from mhealth.labeling._examples import LeadCase
 from mhealth.labeling._labeler import Labeler
-from mhealth.labeling._training import TrainingSettings
+from mhealth.labeling._network_emission import NetworkEmission, read_by_network
+from mhealth.labeling._task import Task
+from mhealth.labeling._training import Progress, TrainingSettings
 
 __all__ = ["EcgLabeler"]
 
 
 class EcgLabeler(Labeler):
-    """Label the waves of an ECG: adaptive segmentation, sparse codes, a span CRF.
+    """Label the waves of an ECG: adaptive segmentation, sparse codes or a network, a span CRF.
 
     Parameters
     ----------
@@ -24,8 +29,10 @@ class EcgLabeler(Labeler):
     lag : float or None, default=1.5
         Seconds behind the newest candidate after which labels are final; None decodes whole recordings (then there is
         no stream).
+    emission : NetworkEmission, optional
+        A neural network in place of the sparse codes.
     training : TrainingSettings, optional
-        Sizes and schedule of what `fit` learns.
+        Sizes and schedule of what `fit` learns: codes and CRF, or the CRF above a network.
     noise : sequence of Recording, optional
         Recorded noise that is mixed into augmented copies of the training data.
     random_state : int, default=0
@@ -38,7 +45,8 @@ class EcgLabeler(Labeler):
 
     Notes
     -----
-    A wave comes out of a stream at most 2 s after its end. State: about 13 s of signal and 4 s of candidates a lead.
+    A wave comes out of a stream at most 2 s after its end, with a network `Network.delay` later. State: about 13 s of
+    signal and 4 s of candidates a lead.
 
     Examples
     --------
@@ -50,7 +58,6 @@ class EcgLabeler(Labeler):
     """
 
     _task = ECG
-    _settings = TrainingSettings()
     _block = 60.0
 
     def __init__(
@@ -58,12 +65,14 @@ class EcgLabeler(Labeler):
         *,
         leads: Literal["fused", "independent"] = "fused",
         lag: float | None = 1.5,
+        emission: NetworkEmission | None = None,
         training: TrainingSettings | None = None,
         noise: Sequence[Recording] | None = None,
         random_state: int = 0,
     ) -> None:
         self.leads = leads
         self.lag = lag
+        self.emission = emission
         self.training = training
         self.noise = noise
         self.random_state = random_state
@@ -72,6 +81,24 @@ class EcgLabeler(Labeler):
     def _fused(self) -> bool:
         """Whether simultaneous leads decide together."""
         return self.leads == "fused"
+
+    @property
+    def _settings(self) -> TrainingSettings:
+        """Sizes and schedule where the user names none."""
+        return TrainingSettings() if self.emission is None else self.emission.settings
+
+    def _prepared(self, cases: Sequence[tuple[LeadCase, bool]], report: Progress) -> Task:
+        """Train the network, if there is to be one."""
+        if self.emission is None:
+            return ECG
+        rng, noise = np.random.default_rng(self.random_state), self._recorded_noise
+
+        def copies(case: LeadCase) -> Iterator[LeadCase]:
+            while True:
+                yield ECG.augmented(case, rng, noise)
+
+        seen, unseen = ([case for case, held_out in cases if held_out == side] for side in (False, True))
+        return read_by_network(ECG, self.emission.trained(ECG, seen, unseen, copies, report))
 
     @property
     def _noise(self) -> Sequence[Recording]:

@@ -93,8 +93,9 @@ class FeatureSettings:
     @property
     def history(self) -> int:
         """Samples before the first candidate to come that a stream keeps."""
-        longest = max(self.context.history, *(window.before for window in self.windows))
-        return round((longest + max(w.before + w.after for w in self.windows) / 2 + _LATE) * self.rate)
+        longest = max([self.context.history, *(window.before for window in self.windows)])
+        widest = max((window.before + window.after for window in self.windows), default=0.0)
+        return round((longest + widest / 2 + _LATE) * self.rate)
 
 
 class RawFeatures(NamedTuple):
@@ -139,7 +140,11 @@ def code(raw: RawFeatures, dictionaries: tuple[Dictionary, ...], n_nonzero: int)
     """Code the windows of candidates over their dictionaries, signs apart."""
     from mhealth.sparse import omp
 
-    columns, values, first = [], [], 0
+    columns, values, first = (
+        [np.empty((len(raw.positions), 0), np.int32)],
+        [np.empty((len(raw.positions), 0), np.float32)],
+        0,
+    )
     for windows, dictionary in zip(raw.windows, dictionaries, strict=True):
         codes = omp(windows, dictionary, n_nonzero=n_nonzero)
         column = codes.support.astype(np.int32)

@@ -21,7 +21,10 @@ from mhealth.labeling._breath_task import RESPIRATION
 from mhealth.labeling._ecg_task import ECG
 from mhealth.labeling._emission import SparseEmission
 from mhealth.labeling._model import Model
+from mhealth.labeling._network import NetworkContext
+from mhealth.labeling._network_emission import NetworkEmission, read_by_network
 from mhealth.labeling._task import Task
+from mhealth.nn import Network
 from mhealth.sparse import Dictionary
 
 __all__ = ["Manifest", "load", "load_model", "pretrained_models", "save_model"]
@@ -129,6 +132,9 @@ def load(name_or_path: str | Path) -> Any:
         )
     model = load_model(path)
     labeler = EcgLabeler() if model.task.kind == ECG.kind else BreathLabeler()
+    network = _network_of(model)
+    if network is not None:
+        labeler.set_params(emission=NetworkEmission(architecture=network.name, network=network))
     labeler.model_ = model
     return labeler
 
@@ -169,7 +175,7 @@ def load_model(path: Path) -> Model:
         )
     try:
         return _from_arrays(arrays, task)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ModelFileError) as error:
         raise ModelFileError(
             f"{path}: is incomplete or inconsistent ({error}). Copy the file again, or train anew."
         ) from error
@@ -178,6 +184,12 @@ def load_model(path: Path) -> Model:
 def _kind(task: Task) -> str:
     """Return what a file says that it holds."""
     return next(text for text, known in _KINDS.items() if known.kind == task.kind)
+
+
+def _network_of(model: Model) -> Network | None:
+    """Return the network that describes the candidates, if one does."""
+    context = model.task.front_end.features.context
+    return context.network if isinstance(context, NetworkContext) else None
 
 
 def _to_arrays(model: Model) -> dict[str, NDArray]:
@@ -191,6 +203,9 @@ def _to_arrays(model: Model) -> dict[str, NDArray]:
     }
     arrays |= {f"emission.{name}": array for name, array in model.emission.to_arrays().items()}
     arrays |= {f"weights.{name}": array for name, array in model.weights._asdict().items()}
+    network = _network_of(model)
+    if network is not None:
+        arrays |= {f"network.{name}": array for name, array in network.to_arrays().items()}
     for k, dictionary in enumerate(model.dictionaries):
         arrays |= {f"dictionary{k}.{name}": array for name, array in dictionary.to_arrays().items()}
     return {name: np.asarray(array) for name, array in arrays.items()}
@@ -202,6 +217,8 @@ def _from_arrays(arrays: dict[str, NDArray], task: Task) -> Model:
     def of(prefix: str) -> dict[str, NDArray]:
         return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(prefix + ".")}
 
+    if network := of("network"):
+        task = read_by_network(task, Network.from_arrays(network))
     weights = of("weights")
     model = Model(
         task=task,

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from mhealth.core import Annotation, Recording, Spans, check_channels, check_chunk, check_flush
 from mhealth.crf import SpanStructure
 from mhealth.errors import AnnotationError, InvalidParameterError, InvalidSignalError, NotFittedError
+from mhealth.labeling._augment import Noise
 from mhealth.labeling._calibration import calibrate, identity
 from mhealth.labeling._examples import Example, LeadCase, examples, lead_cases
 from mhealth.labeling._group import GroupStream, Row
@@ -43,7 +44,6 @@ class Labeler(BaseEstimator):
     """What the labelers of all kinds of signals share; a subclass names its task and its parameters."""
 
     _task: ClassVar[Task]
-    _settings: ClassVar[TrainingSettings]
     _block: ClassVar[float]  # seconds taken at a time from a recording in memory; changes no result, bounds the memory
 
     lag: float | None
@@ -88,9 +88,17 @@ class Labeler(BaseEstimator):
                 "expected as many of each."
             )
         report = progress or (lambda stage, done, total: None)
-        task, settings = self._task, self.training or self._settings
+        settings = self.training or self._settings
         rng = np.random.default_rng(self.random_state)
-        dictionaries, data = self._examples(recordings, annotations, settings, rng, report)
+        held_out = self._held_out(subjects)
+        cases = [
+            (k, self._task.completed(case))
+            for k, (recording, annotation) in enumerate(zip(recordings, annotations, strict=True))
+            for case in lead_cases(recording, annotation)
+        ]
+        cases += [(_MADE, case) for case in self._made_cases(rng)]
+        task = self._prepared([(case, owner != _MADE and bool(held_out[owner])) for owner, case in cases], report)
+        dictionaries, data = self._examples(task, cases, settings, rng, report)
 
         def train(sequences: NDArray[np.int64], stage: str) -> Model:
             emission, weights = train_emission(
@@ -109,19 +117,18 @@ class Labeler(BaseEstimator):
 
         bonuses = joint = np.zeros(task.grammar.n_states, np.float32)
         calibration = identity(len(task.labels))
-        held_out = self._held_out(subjects)
         unseen = held_out[data.recording] & (data.recording != _MADE)
         if unseen.any() and not unseen.all():
             first = train(np.flatnonzero(~unseen), "codes and CRF of four fifths")
             bonuses = choose_bonuses(first.emission, first.weights, data, np.flatnonzero(unseen), task)
-            cases = [(recordings[k], annotations[k]) for k in np.flatnonzero(held_out).tolist()]
+            marked = [(recordings[k], annotations[k]) for k in np.flatnonzero(held_out).tolist()]
             first = replace(first, emission=with_bonuses(first.emission, bonuses))
             joint = choose_joint(
-                first, cases, lag=self.lag,
+                first, marked, lag=self.lag,
                 progress=lambda done, total: report("weighing leads together on a fifth", done, total),
             )  # fmt: skip
             calibration = calibrate(
-                first, cases, lag=self.lag,
+                first, marked, lag=self.lag,
                 progress=lambda done, total: report("calibrating on a fifth", done, total),
             )  # fmt: skip
         model = train(np.arange(len(data)), "codes and CRF")
@@ -136,23 +143,20 @@ class Labeler(BaseEstimator):
         chosen = np.random.default_rng(self.random_state).permutation(names)[:count]
         return np.isin(subjects, chosen)
 
+    def _prepared(self, cases: Sequence[tuple[LeadCase, bool]], report: Progress) -> Task:
+        """Return the task, with all that describes candidates learned, from cases and whether each is held out."""
+        return self._task
+
     def _examples(
         self,
-        recordings: Sequence[Recording],
-        annotations: Sequence[Annotation],
+        task: Task,
+        cases: Sequence[tuple[int, LeadCase]],
         settings: TrainingSettings,
         rng: np.random.Generator,
         report: Progress,
     ) -> tuple[tuple[Dictionary, ...], TrainingSet]:
         """Learn the dictionaries without labels, and code the annotated leads and their augmented copies."""
-        task = self._task
-        cases = [
-            (k, task.completed(case))
-            for k, (recording, annotation) in enumerate(zip(recordings, annotations, strict=True))
-            for case in lead_cases(recording, annotation)
-        ]
-        cases += [(_MADE, case) for case in self._made_cases(rng)]
-        noise = [(r.signals[:, k], r.fs) for r in self._noise for k in range(r.signals.shape[1])]
+        noise = self._recorded_noise
         n_parts = (1 + settings.n_augmented) * len(cases)
         originals = []
         for k, (_, case) in enumerate(cases):
@@ -174,9 +178,19 @@ class Labeler(BaseEstimator):
         return dictionaries, coded(parts(), dictionaries, settings, task)
 
     @property
+    def _settings(self) -> TrainingSettings:
+        """Sizes and schedule where the user names none."""
+        return TrainingSettings()
+
+    @property
     def _noise(self) -> Sequence[Recording]:
         """Recorded noise to mix into altered copies."""
         return ()
+
+    @property
+    def _recorded_noise(self) -> Noise:
+        """The same, channel by channel."""
+        return [(r.signals[:, k], r.fs) for r in self._noise for k in range(r.signals.shape[1])]
 
     def _made_cases(self, rng: np.random.Generator) -> Iterator[LeadCase]:
         """Return simulated cases to learn from beside the recorded ones."""

@@ -22,7 +22,7 @@ __all__ = ["choose_bonuses", "choose_joint", "with_bonuses"]
 _GRID = np.arange(0.0, 6.5, 0.5)
 """Bonuses that are tried, as log odds: from nothing to 400 to 1."""
 
-_JOINT_GRID = -np.arange(0.0, 0.65, 0.1)
+_JOINT_GRID = np.linspace(0.0, -0.6, 7)
 """What is tried for each doubling of the number of leads beyond two: up to −1.6 for twelve, 1 to 5."""
 
 
@@ -77,8 +77,9 @@ def choose_joint(
     """Return `Model.joint` of a model from recordings that it has not seen, shape (n_states,).
 
     Leads decide by the mean of their potentials, in which one that shows something clearly outvotes several that show
-    nothing; the more of them, the likelier there is such a one. Each of the task's doubtful states gets the value with the best F1 of presence in all leads that were marked
-    together; zero is taken among equals, and where no recording has two leads.
+    nothing; the more of them, the likelier there is such a one. Each of the task's doubtful states gets the value with
+    the best F1 of presence in all leads that were marked together; zero is taken among equals, and where no recording
+    has two leads.
     """
     from mhealth.metrics import WaveOutcomes, wave_outcomes
 

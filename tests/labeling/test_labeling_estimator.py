@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 
 from mhealth.core import Annotation, Recording, Spans
 from mhealth.errors import AnnotationError, InvalidParameterError, NotFittedError
-from mhealth.labeling import EcgLabeler, TrainingSettings, load
+from mhealth.labeling import EcgLabeler, NetworkEmission, TrainingSettings, load
 from mhealth.labeling._calibration import identity
 from mhealth.labeling._ecg_task import ECG
 
@@ -38,9 +38,12 @@ def small():
 
 def test_a_clone_has_the_same_parameters_and_has_learned_nothing(small):
     noise = [ecg(0, leads=("I",))[0]]
-    labeler = EcgLabeler(leads="independent", lag=None, training=SMALL, noise=noise, random_state=3)
+    network = NetworkEmission(architecture="tcn", n_augmented=2)
+    labeler = EcgLabeler(leads="independent", lag=None, emission=network, training=SMALL, noise=noise, random_state=3)
     parameters = labeler.get_params()
-    assert parameters == {"leads": "independent", "lag": None, "training": SMALL, "noise": noise, "random_state": 3}
+    assert parameters == {
+        "leads": "independent", "lag": None, "emission": network, "training": SMALL, "noise": noise, "random_state": 3,
+    }  # fmt: skip
     assert parameters["noise"] is noise
     copied = clone(labeler).get_params()
     assert copied.pop("noise")[0].name == parameters.pop("noise")[0].name
