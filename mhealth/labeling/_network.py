@@ -16,7 +16,10 @@ from mhealth.nn import Network, NetworkStream
 
 __all__ = ["NetworkContext", "NetworkTracker", "Stretch", "stretches"]
 
-_NEAR = tuple(k * 0.016 for k in range(-5, 6))
+_STEP = 0.016
+"""Seconds between readings: twice the U-Net's step, as coarse as the TCN's."""
+
+_NEAR = tuple(k * _STEP for k in range(-5, 6))
 """Seconds from a candidate at which the logits are read: to 80 ms, half the distance between most candidates."""
 
 _MEANS = ((-0.15, 0.0), (0.0, 0.15), (-0.4, -0.15), (0.15, 0.4))
@@ -76,8 +79,9 @@ class NetworkTracker:
         self._probability = self._odds
         self.followed = 0
         self._near = np.array([round(seconds * self._rate) for seconds in _NEAR])
+        step = max(self._stride, round(_STEP * self._rate))
         self._means = [
-            np.arange(round(start * self._rate), round(stop * self._rate) + 1, self._stride) for start, stop in _MEANS
+            np.arange(round(start * self._rate), round(stop * self._rate) + 1, step) for start, stop in _MEANS
         ]
 
     def push(self, signal: NDArray[np.float32], origin: int, n_new: int, *, ended: bool) -> None:
@@ -108,14 +112,17 @@ class NetworkTracker:
         """Read the outputs around candidates; beyond the ends of the stretch its first and last count."""
         if not len(positions):
             return
-        parts = [self._odds[self._rows(positions, self._near)].reshape(len(positions), -1)]
-        parts += [self._probability[self._rows(positions, offsets)].mean(axis=1) for offsets in self._means]
+        # An output tells of the middle of its samples; between two, edges would be read as late as half a stride.
+        at = positions[:, None] + self._near - (self._stride - 1) / 2
+        part = (at % self._stride / self._stride).astype(np.float32)[..., None]
+        before, after = (self._odds[self._rows(at + step)] for step in (0, self._stride))
+        parts = [(before + part * (after - before)).reshape(len(positions), -1)]
+        parts += [self._probability[self._rows(positions[:, None] + of)].mean(axis=1) for of in self._means]
         dense[:] = np.concatenate(parts, axis=1)
 
-    def _rows(self, positions: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the rows of the outputs at offsets from candidates, shape (n, n_offsets)."""
-        rows = (positions[:, None] + offsets) // self._stride - self._first
-        return np.clip(rows, 0, len(self._odds) - 1)
+    def _rows(self, samples: NDArray) -> NDArray[np.int64]:
+        """Return the rows of the outputs that tell of samples."""
+        return np.clip((samples // self._stride).astype(np.int64) - self._first, 0, len(self._odds) - 1)
 
 
 class Stretch(NamedTuple):

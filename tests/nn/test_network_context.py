@@ -57,7 +57,8 @@ def test_a_candidate_is_described_by_the_log_odds_around_it(context):
     samples = np.zeros(1000, np.float32)
     samples[500:502] = 2.0  # the output of samples 500 and 501 alone
     near = described(context, samples, [500, 520, 600])[:, :33].reshape(3, 11, 3)
-    np.testing.assert_array_equal(near[0, 5], [0.5, -0.5, 1.0])  # in units of four
+    # in units of four; sample 500 lies half a sample before the middle of its output, a quarter of the way to the last
+    np.testing.assert_array_equal(near[0, 5], 0.75 * np.array([0.5, -0.5, 1.0]))
     assert np.flatnonzero(near[0].any(axis=1)).tolist() == [5]
     assert np.flatnonzero(near[1].any(axis=1)).tolist() == [0]  # 80 ms before
     assert not near[2].any()
