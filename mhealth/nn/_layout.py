@@ -98,7 +98,13 @@ def layout_of(network: keras.Model, *, lookahead: int = 0) -> Layout:
 
 
 def count_macs(network: keras.Model) -> float:
-    """Return the multiply-accumulates that a network takes for each input sample."""
+    """Return the multiply-accumulates that a network takes for each input sample, on average.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Of convolutions; what else it does is additions.
+    """
     n_samples = network.input.shape[1]
     total = 0
     for layer in network.layers:
