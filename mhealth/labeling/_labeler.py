@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from threadpoolctl import threadpool_limits
 
 from mhealth.core import Annotation, Recording, Spans, check_channels, check_chunk, check_flush
 from mhealth.crf import SpanStructure
@@ -87,7 +88,17 @@ class Labeler(BaseEstimator):
                 f"fit got {len(recordings)} recordings, {len(annotations)} annotations and {len(subjects)} groups; "
                 "expected as many of each."
             )
-        report = progress or (lambda stage, done, total: None)
+        # One thread in the linear algebra: sums split over several would depend on how many there are.
+        with threadpool_limits(1):
+            self.model_ = self._learned(
+                recordings, annotations, subjects, progress or (lambda stage, done, total: None)
+            )
+        return self
+
+    def _learned(
+        self, recordings: Sequence[Recording], annotations: Sequence[Annotation], subjects: list[str], report: Progress
+    ) -> Model:
+        """Return what the recordings teach."""
         settings = self.training or self._settings
         rng = np.random.default_rng(self.random_state)
         held_out = self._held_out(subjects)
@@ -133,8 +144,7 @@ class Labeler(BaseEstimator):
             )  # fmt: skip
         model = train(np.arange(len(data)), "codes and CRF")
         emission = with_bonuses(model.emission, bonuses)
-        self.model_ = replace(model, emission=emission, calibration=calibration, joint=joint)
-        return self
+        return replace(model, emission=emission, calibration=calibration, joint=joint)
 
     def _held_out(self, subjects: list[str]) -> NDArray[np.bool_]:
         """Choose the recordings of a fifth of the subjects; none where there are fewer than five."""
