@@ -1,4 +1,4 @@
-"""Look at a candidate's place among the breaths before it. All times in seconds."""
+"""Which way breathing leans, and a candidate's place among the breaths before it. All times in seconds."""
 
 from __future__ import annotations
 
@@ -23,6 +23,30 @@ LARGE = 0.5  # of the 90 % quantile of swings: what is smaller is ripple, not br
 UNKNOWN_PERIOD = 4.0  # seconds between breaths at rest, where fewer than three are known
 
 N_BREATH = 2 * N_BEFORE + 2 + 2 * N_RELATIVE
+
+
+@njit(cache=True, nogil=True)
+def add_powers(samples, sums):
+    """Add the powers of deviations to their sums, sample by sample, so that chunks do not matter.
+
+    Parameters
+    ----------
+    samples : float32 (n,)
+        Those that are not finite are left out.
+    sums : float64 (5,), in and out
+        The first sample, which deviations count from, NaN before there is one; then number, sum, sum of squares and of
+        cubes of the deviations.
+    """
+    for sample in samples:
+        if not np.isfinite(sample):
+            continue
+        if np.isnan(sums[0]):
+            sums[0] = sample
+        deviation = sample - sums[0]
+        sums[1] += 1.0
+        sums[2] += deviation
+        sums[3] += deviation * deviation
+        sums[4] += deviation * deviation * deviation
 
 
 @njit(cache=True, nogil=True)

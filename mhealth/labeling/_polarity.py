@@ -51,8 +51,7 @@ class PolarityTracker:
 
     def __init__(self, fs: float) -> None:
         self._left = self._length = max(1, round(_BLOCK * fs))
-        self._origin = math.nan
-        self._sums = np.zeros(4)  # count, and powers of the deviation from the block's first sample
+        self._sums = _nothing()
         self._evidence: list[float] = []
         self.sign = 1
 
@@ -64,31 +63,23 @@ class PolarityTracker:
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the next samples; return the sign at each."""
+        from mhealth._kernels._breaths import add_powers
+
         signs = np.empty(len(samples), np.float32)
         start = 0
         while start < len(samples):
             stop = min(len(samples), start + self._left)
             signs[start:stop] = self.sign
-            self._add(samples[start:stop])
+            add_powers(samples[start:stop], self._sums)
             self._left -= stop - start
             if self._left == 0:
                 self._judge()
             start = stop
         return signs
 
-    def _add(self, samples: NDArray[np.float32]) -> None:
-        known = samples[np.isfinite(samples)].astype(np.float64)
-        if not len(known):
-            return
-        if math.isnan(self._origin):
-            self._origin = float(known[0])
-        deviation = known - self._origin
-        powers = np.stack([np.ones_like(deviation), deviation, deviation**2, deviation**3])
-        self._sums = np.cumsum(np.concatenate([self._sums[:, None], powers], axis=1), axis=1)[:, -1]
-
     def _judge(self) -> None:
         """Weigh the block, and start another."""
-        count, first, second, third = self._sums
+        _, count, first, second, third = self._sums
         if count > self._length / 2:
             mean = first / count
             variance = second / count - mean**2
@@ -97,4 +88,9 @@ class PolarityTracker:
                 self._evidence = [*self._evidence[1 - _REMEMBERED :], min(max(skewness, -1.0), 1.0)]
         odds = _PRIOR + _WEIGHT * sum(self._evidence)
         self.sign = 1 if odds > 0 else -1
-        self._left, self._sums, self._origin = self._length, np.zeros(4), math.nan
+        self._left, self._sums = self._length, _nothing()
+
+
+def _nothing() -> NDArray[np.float64]:
+    """Return the sums of `add_powers` before the first sample."""
+    return np.array([math.nan, 0.0, 0.0, 0.0, 0.0])
