@@ -74,16 +74,16 @@ def read_annotation(path: Path | str, extension: str) -> tuple[NDArray[np.int64]
     return np.array(samples, dtype=np.int64), symbols
 
 
-def encode_annotation(marks: Sequence[tuple[int, str, int]]) -> bytes:
+def encode_annotation(marks: Sequence[tuple[int, str, int] | tuple[int, str, int, str]]) -> bytes:
     """Return the content of an annotation file.
 
     Parameters
     ----------
-    marks : sequence of (sample, symbol, subtype)
-        In the order of time; the subtype is −128 to 127.
+    marks : sequence of (sample, symbol, subtype) or (sample, symbol, subtype, note)
+        In the order of time; the subtype is −128 to 127, the note ASCII text of at most 255 characters.
     """
     words, last = [], 0
-    for sample, symbol, subtype in marks:
+    for sample, symbol, subtype, *notes in marks:
         step = sample - last
         if not 0 <= step < 1 << 10:
             high, low = divmod(step & 0xFFFFFFFF, 1 << 16)
@@ -92,5 +92,8 @@ def encode_annotation(marks: Sequence[tuple[int, str, int]]) -> bytes:
         words.append(_CODES[symbol] << 10 | step)
         if subtype:
             words.append(SUB << 10 | subtype & 0x3FF)
+        for text in filter(None, notes):
+            words.append(AUX << 10 | len(text))
+            words += np.frombuffer(text.encode("ascii") + b"\0" * (len(text) % 2), dtype="<u2").tolist()
         last = sample
     return np.array([*words, 0], dtype="<u2").tobytes()

@@ -1,4 +1,4 @@
-"""Wave marks in WFDB annotation files: ``(`` onset, ``p``, ``N`` or ``t`` peak, ``)`` offset."""
+"""Waves in WFDB annotation files: ``(`` onset, ``p``, ``N`` or ``t`` peak, ``)`` offset; phases of breaths as notes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mhealth.core import ECG_WAVES, UNUSABLE, Spans
+from mhealth.core import BREATH_PHASES, ECG_WAVES, UNUSABLE, Spans
 from mhealth.errors import AnnotationError
 from mhealth.io._annotation_file import encode_annotation, read_annotation
 
@@ -18,6 +18,11 @@ BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
 
 UNREADABLE = -1
 """Subtype of the mark ``~`` (change in signal quality) where the signal becomes unreadable; 0: it is clean again."""
+
+PHASE, NO_PHASE = "+", "(end"
+"""Mark and note where a phase of a breath ends and none begins; where one begins, the note is ``(`` and its label.
+
+As WFDB marks rhythms, which last until the next note."""
 
 _SYMBOL_OF_LABEL = {"P": "p", "QRS": "N", "T": "t"}
 _LABEL_OF_SYMBOL = {"p": 0, "t": 2} | dict.fromkeys(BEAT_SYMBOLS, 1)
@@ -86,27 +91,34 @@ def _waves(samples: Sequence[int], symbols: Sequence[str]) -> list[tuple[int, in
 def encode_brackets(spans: Spans) -> bytes:
     """Return a WFDB annotation file of the spans of one channel.
 
-    Waves become ``(``, the symbol of the wave at its peak, ``)``; points that are −1 are left out. An unusable stretch
-    becomes ``~`` with subtype −1 (unreadable) at its onset and ``~`` with subtype 0 (clean) at its offset.
+    Waves become ``(``, the symbol of the wave at its peak, ``)``; points that are −1 are left out. A phase of a breath
+    becomes ``+`` with a note, such as ``(inspiration``, at its onset, and ``+`` with the note ``(end`` at its offset
+    where no other begins there. An unusable stretch becomes ``~`` with subtype −1 (unreadable) at its onset and ``~``
+    with subtype 0 (clean) at its offset.
 
     Raises
     ------
     AnnotationError
         If a label has no WFDB symbol, a wave has no peak, or spans overlap: brackets cannot tell that.
     """
-    marks: list[tuple[int, str, int]] = []
+    marks: list[tuple[int, str, int, str]] = []
     for onset, peak, offset, code in zip(
         spans.onset.tolist(), spans.peak.tolist(), spans.offset.tolist(), spans.label.tolist(), strict=True
     ):
         label = spans.classes[code]
         if label == UNUSABLE:
-            points = [(onset, "~", UNREADABLE), (offset, "~", 0)]
+            points = [(onset, "~", UNREADABLE, ""), (offset, "~", 0, "")]
         elif label in _SYMBOL_OF_LABEL and peak >= 0:
-            points = [(onset, "(", 0), (peak, _SYMBOL_OF_LABEL[label], 0), (offset, ")", 0)]
+            points = [(onset, "(", 0, ""), (peak, _SYMBOL_OF_LABEL[label], 0, ""), (offset, ")", 0, "")]
+        elif label in BREATH_PHASES and min(onset, offset) >= 0:
+            points = [(onset, PHASE, 0, f"({label}"), (offset, PHASE, 0, NO_PHASE)]
+            if marks[-1:] == [(onset, PHASE, 0, NO_PHASE)]:
+                marks.pop()
         else:
             raise AnnotationError(
                 f"{label!r} at sample {max(onset, peak)} cannot be written as WFDB annotation, which holds P, QRS "
-                "and T waves with a peak, and unusable stretches. Write CSV or Parquet instead."
+                "and T waves with a peak, phases of breaths with both edges, and unusable stretches. Write CSV or "
+                "Parquet instead."
             )
         known = [point for point in points if point[0] >= 0]
         if marks and known[0][0] < marks[-1][0]:

@@ -135,3 +135,19 @@ def test_overlapping_waves_cannot_be_brackets():
 def test_a_wave_without_peak_cannot_be_brackets():
     with pytest.raises(AnnotationError, match="'P' at sample 10 cannot be written"):
         encode_brackets(spans_of((10, -1, 20, "P")))
+
+
+def test_phases_of_breaths_are_notes_that_wfdb_reads(tmp_path):
+    classes = ("inspiration", "expiration", "pause", "unusable")
+    rows = [(10, 30, 30, 0), (30, -1, 70, 1), (70, -1, 2500, 2), (2500, 2600, 2600, 0), (2600, -1, 2700, 3)]
+    table = [(*row, 0, np.nan) for row in rows]
+    spans = Spans.from_rows(table, fs=25.0, channels=("belt",), classes=classes)
+    (tmp_path / "rec.belt").write_bytes(encode_brackets(spans))
+    marks = wfdb_reference.rdann(tmp_path / "rec", "belt")
+    notes = wfdb_reference.notes(tmp_path / "rec", "belt")
+    assert [(*mark[:2], note) for mark, note in zip(marks, notes, strict=True)] == [
+        (10, "+", "(inspiration"), (30, "+", "(expiration"), (70, "+", "(pause"), (2500, "+", "(inspiration"),
+        (2600, "+", "(end"), (2600, "~", ""), (2700, "~", ""),
+    ]  # fmt: skip
+    samples, symbols = read_annotation(tmp_path / "rec", "belt")
+    assert list(zip(samples.tolist(), symbols, strict=True)) == [mark[:2] for mark in marks]
