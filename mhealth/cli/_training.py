@@ -152,12 +152,11 @@ def untrained(
         if emission == "sparse":
             return EcgLabeler(noise=noise, random_state=seed)
         from mhealth.labeling import NetworkEmission
-        from mhealth.nn import NetworkTraining, require_tensorflow
+        from mhealth.nn import require_tensorflow
 
         require_tensorflow()
         network = NetworkEmission(
             architecture=emission,
-            training=NetworkTraining(seed=seed),
             checkpoint=checkpoint,
             log_dir=log_dir,
         )

@@ -98,7 +98,7 @@ class EcgLabeler(Labeler):
                 yield ECG.augmented(case, rng, noise)
 
         seen, unseen = ([case for case, held_out in cases if held_out == side] for side in (False, True))
-        return read_by_network(ECG, self.emission.trained(ECG, seen, unseen, copies, report))
+        return read_by_network(ECG, self.emission.trained(ECG, seen, unseen, copies, self.random_state, report))
 
     @property
     def _noise(self) -> Sequence[Recording]:

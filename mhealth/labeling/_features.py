@@ -13,7 +13,7 @@ from mhealth.sparse import Dictionary, Window
 __all__ = ["Context", "ContextStream", "FeatureSettings", "FeatureStream", "Features", "RawFeatures", "code"]
 
 _LATE = 1.0
-"""Seconds after its sample within which a candidate is asked for, beyond what features look back on."""
+"""Seconds after its sample within which a candidate is asked for, but for those of the first `warm_up` seconds."""
 
 
 class Context(Protocol):
@@ -95,7 +95,7 @@ class FeatureSettings:
         """Samples before the first candidate to come that a stream keeps."""
         longest = max([self.context.history, *(window.before for window in self.windows)])
         widest = max((window.before + window.after for window in self.windows), default=0.0)
-        return round((longest + widest / 2 + _LATE) * self.rate)
+        return round((longest + widest / 2 + max(_LATE, self.warm_up)) * self.rate)
 
 
 class RawFeatures(NamedTuple):

@@ -1,0 +1,58 @@
+"""A network in place of the sparse codes: trained, saved, loaded, at work in batches and streams."""
+
+import numpy as np
+import pytest
+from labeling_cases import ecg, rows
+from sklearn.base import clone
+
+from mhealth.core import Spans
+from mhealth.errors import InvalidParameterError
+from mhealth.labeling import EcgLabeler, NetworkEmission, load
+
+pytest.importorskip("tensorflow", reason="networks are trained with TensorFlow (extra cnn)")
+pytest.importorskip("ai_edge_litert", reason="networks run on LiteRT (extra litert)")
+
+
+@pytest.fixture(scope="module")
+def labeler():
+    from mhealth.nn import NetworkTraining
+
+    cases = [ecg(seed, duration=20.0, leads=("II",)) for seed in range(6)]
+    emission = NetworkEmission(architecture="tcn", training=NetworkTraining(n_passes=40, batch_size=4), n_augmented=2)
+    labeler = EcgLabeler(emission=emission)
+    return labeler.fit([recording for recording, _ in cases], [truth for _, truth in cases])
+
+
+def test_waves_are_found(labeler):
+    recording, truth = ecg(31, duration=30.0, leads=("II",))
+    assert labeler.score([recording], [truth]) > 0.9
+
+
+def test_a_stream_gives_the_batch_labels(labeler):
+    recording, _ = ecg(32, duration=20.0, leads=("I", "II"))
+    stream = labeler.open(fs=recording.fs, channels=recording.channels)
+    parts = [stream.push(part) for part in np.array_split(recording.signals, 37)]
+    assert rows(Spans.concat([*parts, stream.flush()])) == rows(labeler.label(recording))
+
+
+def test_a_saved_network_labels_the_same(labeler, tmp_path):
+    recording, _ = ecg(33, duration=20.0)
+    labeler.save(tmp_path / "tcn.npz")
+    loaded = load(tmp_path / "tcn.npz")
+    assert loaded.emission.architecture == "tcn"
+    assert rows(loaded.label(recording)) == rows(labeler.label(recording))
+
+
+def test_above_a_trained_network_only_the_crf_is_learned(labeler, tmp_path):
+    labeler.save(tmp_path / "tcn.npz")
+    loaded = load(tmp_path / "tcn.npz")
+    stages = []
+    case = [ecg(seed, duration=20.0, leads=("II",)) for seed in range(2)]
+    again = clone(loaded).fit(*zip(*case, strict=True), progress=lambda stage, done, total: stages.append(stage))
+    assert again.model_.task.front_end.features.context.network.graph == loaded.emission.network.graph
+    assert not any("network" in stage for stage in stages)
+
+
+def test_an_architecture_that_is_not_there_is_refused():
+    with pytest.raises(InvalidParameterError, match="architecture='rnn' must be 'unet' or 'tcn'"):
+        NetworkEmission(architecture="rnn")
