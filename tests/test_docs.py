@@ -95,7 +95,7 @@ def named_commands():
         code = "\n".join([*blocks(page, "sh"), *re.findall(r"`([^`\n]+)`", prose(page))])
         for line in code.splitlines():
             for command, rest in re.findall(r"\bmhealth (?!import\b)([a-z]+)\b([^#;&|]*)", line):
-                yield name_of(page), command, re.findall(r"(?<!\S)(--[a-z]+)", rest)
+                yield name_of(page), command, re.findall(r"(?<!\S)(--[a-z-]+)", rest)
 
 
 def test_every_command_and_option_that_is_named_exists():
