@@ -145,9 +145,7 @@ def untrained(
     from mhealth.labeling import BreathLabeler, EcgLabeler
 
     if emission == "sparse" and (checkpoint is not None or log_dir is not None):
-        raise InvalidParameterError(
-            "--checkpoint and --log-dir are of a network's training. Add --emission unet or tcn."
-        )
+        raise InvalidParameterError("--checkpoint and --log-dir are of a network's training. Add --model unet or tcn.")
     if kind == "ecg":
         if emission == "sparse":
             return EcgLabeler(noise=noise, random_state=seed)

@@ -81,9 +81,22 @@ class Labeler:
         Path(path).write_text(json.dumps({"fitted_on": self.fitted_on, "training": list(training)}))
 
 
+@dataclass(frozen=True)
+class NetworkEmission:
+    architecture: str
+    checkpoint: Path | None
+    log_dir: Path | None
+
+
 class EcgLabeler(Labeler):
-    def __init__(self, leads="fused", lag=1.5, noise=None, random_state=None):
+    def __init__(self, leads="fused", lag=1.5, emission=None, noise=None, random_state=None):
         self.leads, self.lag, self.noise, self.random_state = leads, lag, noise, random_state
+        self.emission = emission
+
+    def save(self, path, training=()):
+        if self.emission is None:
+            return super().save(path, training)
+        return Path(path).write_text(str(self.emission))
 
     def open(self, *, fs, channels):
         return Stream(fs, tuple(channels))

@@ -272,8 +272,9 @@ class TestBreathsOfADataSet:
         result = mhealth("train", "two", "--out", tmp_path / "m.npz")
         assert result.exit_code == 0, result.output
         assert json.loads((tmp_path / "m.npz").read_text())["fitted_on"] == ["r0", "r1", "r2", "r3"]
-        refused = mhealth("train", "two", "--noise", "two", "--out", tmp_path / "m.npz")
-        assert refused.exit_code == 1
+        for option, value in (("--noise", "two"), ("--model", "tcn")):
+            refused = mhealth("train", "two", option, value, "--out", tmp_path / "m.npz")
+            assert refused.exit_code == 1
 
     def test_are_evaluated_beside_the_second_annotator(self, mhealth, tmp_path):
         out = tmp_path / "out"

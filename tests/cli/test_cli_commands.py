@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import sys
 import warnings
 from argparse import Namespace
 from pathlib import Path
@@ -64,6 +65,26 @@ def test_training_uses_all_records_and_notes_where_they_are_from(mhealth, datase
     assert [row["record"] for row in saved["training"]] == ["r0", "r1", "r2", "r3"]
     assert len({row["sha256"] for row in saved["training"]}) == 4
     assert "4 records of 2 subjects" in result.stderr
+
+
+def test_a_network_is_trained_with_its_options(mhealth, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("mhealth.nn.require_tensorflow", lambda: None)
+    out, options = tmp_path / "m.npz", ("--checkpoint", tmp_path / "c", "--log-dir", tmp_path / "board")
+    assert mhealth("train", dataset, "--model", "tcn", *options, "--out", out).exit_code == 0
+    assert out.read_text() == str(fake_labeling.NetworkEmission("tcn", tmp_path / "c", tmp_path / "board"))
+    result = mhealth("evaluate", dataset, "--emission", "unet", "--folds", 2, "--out", tmp_path / "results")
+    assert result.exit_code == 0, result.output
+    refused = mhealth("train", dataset, *options, "--out", out)
+    assert refused.exit_code == 1
+    assert "--checkpoint and --log-dir are of a network's training. Add --model" in refused.stderr
+
+
+def test_a_network_without_tensorflow_names_the_extra(mhealth, dataset, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    result = mhealth("train", dataset, "--model", "unet", "--out", tmp_path / "m.npz")
+    assert result.exit_code == 1
+    assert "pip install 'mhealth[cnn]'" in result.stderr
+    assert not (tmp_path / "m.npz").exists()
 
 
 def test_training_can_use_some_records(mhealth, dataset, tmp_path):
