@@ -32,10 +32,13 @@ def models(quiet: Quiet = False, debug: Debug = False) -> None:
 def flattened(manifest: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the entries of a manifest as pairs of text.
 
-    Nested names are joined by dots, long lists are cut, records are counted by data set.
+    Nested names are joined by dots, figures that belong together are one entry, long lists are cut, records are counted
+    by data set.
     """
     for key, value in manifest.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value and all(isinstance(figure, int | float) for figure in value.values()):
+            yield f"{prefix}{key}", ", ".join(f"{name} {figure:g}" for name, figure in value.items())
+        elif isinstance(value, Mapping):
             yield from flattened(value, f"{prefix}{key}.")
         elif (
             isinstance(value, list | tuple) and value and all(isinstance(e, Mapping) and "dataset" in e for e in value)

@@ -241,7 +241,7 @@ def test_intervals_are_plotted(mhealth, labels, tmp_path):
 
 def test_models_are_listed_with_scores_and_long_lists_are_cut(mhealth):
     shown = mhealth("models").stdout
-    assert re.search(r"scores\.ludb\.macro\s+97\.5", shown)
+    assert re.search(r"scores\.ludb\s+macro 97\.5", shown)
     assert "(20 in all)" in shown
     assert "record19" not in shown
 
