@@ -74,7 +74,7 @@ def save_model(model: Model, path: Path, *, seed: int, training: list[dict[str, 
     """Write a model and its manifest, each as a whole or not at all."""
     if path.suffix != ".npz":
         raise InvalidParameterError(f"path={str(path)!r} must end in .npz; the manifest goes beside it as .json.")
-    arrays = _to_arrays(model)
+    arrays, network = _to_arrays(model), _network_of(model)
     buffer = io.BytesIO()
     # One entry a time stamp of 1980 each, as numpy writes them: the same model gives the same bytes.
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -84,7 +84,8 @@ def save_model(model: Model, path: Path, *, seed: int, training: list[dict[str, 
         kind=_kind(model.task),
         format=FORMAT,
         sha256=hashlib.sha256(content).hexdigest(),
-        n_parameters=int(sum(array.size for array in arrays.values() if array.dtype.kind == "f")),
+        n_parameters=int(sum(array.size for array in arrays.values() if array.dtype.kind == "f"))
+        + (0 if network is None else network.n_parameters),
         seed=seed,
         training=training,
         versions=_versions(),

@@ -40,6 +40,8 @@ class Network:
         Hz of the lead.
     input : NetworkInput
         What is made of a lead before the network sees it.
+    n_parameters : int
+        Numbers that were learned.
 
     Notes
     -----
@@ -61,6 +63,7 @@ class Network:
     classes: tuple[str, ...] = ("background", "P", "QRS", "T")
     rate: float = 250.0
     input: NetworkInput = field(default_factory=NetworkInput)
+    n_parameters: int = 0
 
     def __post_init__(self) -> None:
         """Check that blocks lie on the grid, and hold more than what one output depends on."""

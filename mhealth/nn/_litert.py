@@ -85,4 +85,5 @@ def to_network(
         layout=layout_of(trained, lookahead=lookahead),
         block=block,
         input=network_input or NetworkInput(),
+        n_parameters=trained.count_params(),
     )

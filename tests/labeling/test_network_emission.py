@@ -1,5 +1,7 @@
 """A network in place of the sparse codes: trained, saved, loaded, at work in batches and streams."""
 
+import json
+
 import numpy as np
 import pytest
 from labeling_cases import ecg, rows
@@ -40,6 +42,8 @@ def test_a_saved_network_labels_the_same(labeler, tmp_path):
     labeler.save(tmp_path / "tcn.npz")
     loaded = load(tmp_path / "tcn.npz")
     assert loaded.emission.architecture == "tcn"
+    learned = json.loads((tmp_path / "tcn.json").read_text())["n_parameters"]
+    assert learned > loaded.emission.network.n_parameters > 10_000
     assert rows(loaded.label(recording)) == rows(labeler.label(recording))
 
 
