@@ -43,6 +43,9 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
     the size of the signal, and a lead that shows nothing but noise. Shapes are changed between an expert's edges, so
     that the marks stay exact.
 
+    Leads that are described together share the heart, the polarity and the walk; each wears its own noise, and one in
+    ten is lost, though never all of them.
+
     Parameters
     ----------
     case : LeadCase
@@ -54,16 +57,20 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
     heart = _draw_heart(case, rng)
     signal, reshaped = _reshape(case, heart.shapes)
     signal, waves, annotated = _warp(signal, case, heart)
-    finite = signal[np.isfinite(signal)]
-    size = float(np.percentile(finite, 99) - np.percentile(finite, 1)) if len(finite) else 0.0
+    n_leads, n = signal.shape
+    size = np.array([[_size(lead)] for lead in signal])
     if heart.fibrillating:
-        signal = signal + _fibrillation(len(signal), case.fs, rng) * size * np.exp(rng.uniform(-4.2, -1.9))
+        signal = signal + _fibrillation(n, case.fs, rng) * size * np.exp(rng.uniform(-4.2, -1.9, (n_leads, 1)))
     if rng.random() < 0.5:
         signal = -signal
     detached = rng.random() < 0.03
     if detached:
         signal, reshaped = np.where(np.isfinite(signal), 0.0, signal), [None] * len(reshaped)
-    signal = signal + _wearing(len(signal), case.fs, rng, noise) * size
+    signal = signal + np.stack([_wearing(n, case.fs, rng, noise) for _ in range(n_leads)]) * size
+    if n_leads > 1:
+        lost = np.less(rng.random(n_leads), 0.1)
+        lost[rng.integers(n_leads)] = False
+        signal[lost] = np.nan
     waves = waves[[label is not None for label in reshaped]]
     labels = [label for label in reshaped if label is not None]
     signal, waves, labels, annotated = _cut(signal, waves, labels, annotated, rng)
@@ -71,12 +78,18 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
     fs = float(np.clip(5 * np.round(case.fs * np.exp(rng.uniform(-0.2, 0.2)) / 5), 100.0, 2000.0))
     return replace(
         case,
-        samples=signal.astype(np.float32),
+        samples=np.ascontiguousarray(signal.T, np.float32).reshape(-1, *case.samples.shape[1:]),
         fs=fs,
         waves=waves,
         labels=labels,
         annotated=annotated,
     )
+
+
+def _size(lead: NDArray[np.float64]) -> float:
+    """Return how far a lead moves, but for its rarest samples."""
+    finite = lead[np.isfinite(lead)]
+    return float(np.percentile(finite, 99) - np.percentile(finite, 1)) if len(finite) else 0.0
 
 
 def _draw_heart(case: LeadCase, rng: np.random.Generator) -> _Heart:
@@ -151,24 +164,27 @@ def _draw_gaps(case: LeadCase, rng: np.random.Generator, *, irregular: bool) -> 
 
 
 def _reshape(case: LeadCase, shapes: list[_Shape]) -> tuple[NDArray[np.float64], list[str | None]]:
-    """Scale waves above their chords; a wave of size 0 loses its mark. Waves without both edges stay as they are."""
+    """Scale waves above their chords; a wave of size 0 loses its mark. Waves without both edges stay as they are.
+
+    Leads come as rows, shape (n_leads, n_samples).
+    """
     from scipy.ndimage import gaussian_filter1d
 
-    signal, labels = case.samples.astype(np.float64), list[str | None](case.labels)
+    signal, labels = np.atleast_2d(case.samples.T).astype(np.float64), list[str | None](case.labels)
     for k, shape in enumerate(shapes):
         onset, _, offset = case.waves[k]
         if not (np.isfinite(onset) and np.isfinite(offset)):
             shapes[k] = _Shape()
             continue
-        first, last = max(0, int(onset)), min(len(signal), int(offset) + 1)
+        first, last = max(0, int(onset)), min(signal.shape[1], int(offset) + 1)
         if last - first < 3:
             continue
-        chord = np.linspace(signal[first], signal[last - 1], last - first)
-        above = signal[first:last] - chord
+        chord = np.linspace(signal[:, first], signal[:, last - 1], last - first, axis=1)
+        above = signal[:, first:last] - chord
         if shape.blur:
-            above = gaussian_filter1d(above, shape.blur * len(above), mode="constant")
-            above -= np.linspace(above[0], above[-1], len(above))
-        signal[first:last] = chord + shape.size * above
+            above = gaussian_filter1d(above, shape.blur * (last - first), mode="constant")
+            above -= np.linspace(above[:, 0], above[:, -1], last - first, axis=1)
+        signal[:, first:last] = chord + shape.size * above
         if shape.size == 0.0:
             labels[k] = None
     return signal, labels
@@ -178,7 +194,7 @@ def _warp(
     signal: NDArray[np.float64], case: LeadCase, heart: _Heart
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, int]]:
     """Stretch time: each wave and each gap between two waves by its own factor."""
-    pace, waves = np.ones(len(signal)), case.waves
+    pace, waves = np.ones(signal.shape[1]), case.waves
     for k, (shape, (onset, _, offset)) in enumerate(zip(heart.shapes, waves, strict=True)):
         if not (np.isfinite(onset) and np.isfinite(offset)):
             continue
@@ -188,7 +204,7 @@ def _warp(
     if (pace == 1.0).all():
         return signal, waves, case.annotated
     at = np.concatenate([[0.0], np.cumsum(pace)[:-1]])  # where each sample goes
-    warped = np.interp(np.arange(int(at[-1]) + 1), at, signal)
+    warped = np.stack([np.interp(np.arange(int(at[-1]) + 1), at, lead) for lead in signal])
     moved = np.interp(waves.ravel(), np.arange(len(at)), at).reshape(waves.shape)
     moved[~np.isfinite(waves)] = np.nan
     ends = np.interp(case.annotated, np.arange(len(at)), at)
@@ -210,14 +226,14 @@ def _cut(
     start, stop = annotated
     length = stop - start
     first = int(start + rng.uniform(0.0, 0.4) * length) if rng.random() < 0.3 else 0
-    last = int(stop - rng.uniform(0.0, 0.4) * length) if rng.random() < 0.3 else len(signal)
+    last = int(stop - rng.uniform(0.0, 0.4) * length) if rng.random() < 0.3 else signal.shape[1]
     begins = np.nanmin(waves, axis=1) if len(waves) else np.empty(0)
     ends = np.nanmax(waves, axis=1) if len(waves) else np.empty(0)
     kept = (begins >= first) & (ends < last)
     start = max([start, first, *(int(end) + 1 for end in ends[(begins < first) & (ends >= first)])])
     stop = min([stop, last, *(int(begin) for begin in begins[(begins < last) & (ends >= last)])])
     return (
-        signal[first:last],
+        signal[:, first:last],
         waves[kept] - first,
         [label for label, keep in zip(labels, kept, strict=True) if keep],
         (start - first, max(start, stop) - first),

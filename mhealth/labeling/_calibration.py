@@ -35,7 +35,7 @@ def calibrate(
 
     Isotonic regression [1]_ of whether an expert marked the wave within the task's tolerance, read off at a few
     marginals. Each lead is labelled alone: leads together decide by the mean of their potentials, which is as sharp as
-    one lead's.
+    one lead's. Leads that the model knows together only are labelled together.
 
     References
     ----------
@@ -49,7 +49,11 @@ def calibrate(
     outcomes: list[list[WaveOutcomes]] = [[] for _ in task.labels]
     for done, (recording, annotation) in enumerate(cases):
         marked = sorted({int(channel) for channel in annotation.annotated[:, 0]})
-        spans = label_groups(plain, recording, [[channel] for channel in marked], lag)
+        groups = [[channel] for channel in marked]
+        if model.leads and marked:
+            groups = model.groups(recording.keys, fused=True)
+            marked = [channel for channel in marked if channel in groups[0]]
+        spans = label_groups(plain, recording, groups, lag)
         for label, name in enumerate(task.labels):
             outcomes[label].append(
                 wave_outcomes(annotation, spans, name, channels=marked, point=task.point, tolerance=task.tolerance)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-__all__ = ["is_ecg_channel", "is_respiration_channel"]
+from mhealth.core import Annotation, Recording, channel_keys
+from mhealth.errors import AnnotationError, InvalidSignalError
+
+__all__ = ["is_ecg_channel", "is_respiration_channel", "lead_columns", "shared_leads"]
 
 _LEAD = re.compile(r"m?l?i{1,3}|mc?l\d|av[rlf]|m?v\d?r?|v[xyz]|c[bcmrs]\d?|d[1-4]")
 """Words of lead names: standard and right-sided, modified (MLII, MV2, MCL1, ML5), Frank, chest (CM5), QTDB's D3."""
@@ -124,6 +128,52 @@ def is_respiration_channel(name: str, unit: str = "") -> bool:
         return True
     is_impedance = unit == "pm" or _OHMS.fullmatch(unit) is not None
     return is_impedance and not any(_LEAD.fullmatch(word) or _EEG_ELECTRODE.fullmatch(word) for word in words)
+
+
+def shared_leads(recordings: Sequence[Recording], annotations: Sequence[Annotation]) -> tuple[str, ...]:
+    """Return the leads that are annotated in every recording with marks, by name, in the order of the first.
+
+    Raises
+    ------
+    AnnotationError
+        If there is none.
+    """
+    marked = [
+        [recording.keys[k] for k in sorted({int(channel) for channel in annotation.annotated[:, 0]})]
+        for recording, annotation in zip(recordings, annotations, strict=True)
+        if len(annotation.annotated)
+    ]
+    known = [{_key(name) for name in names} for names in marked]
+    leads = tuple(name for name in (marked[0] if marked else ()) if all(_key(name) in names for names in known))
+    if not leads:
+        raise AnnotationError(
+            "leads='early' learns leads that are annotated in all recordings, but no name is in each of "
+            f"{sorted({tuple(names) for names in marked})}. Pick recordings and channels that share some, or use "
+            "leads='fused'."
+        )
+    return leads
+
+
+def lead_columns(leads: Sequence[str], channels: Sequence[str]) -> list[int]:
+    """Return at which position among the channels of a recording each lead is, by name in any case.
+
+    Raises
+    ------
+    InvalidSignalError
+        If one is missing, or several channels have its name.
+    """
+    keys = [_key(name) for name in channel_keys(channels)]
+    missing = [name for name in leads if _key(name) not in keys]
+    if missing:
+        raise InvalidSignalError(
+            f"channels={tuple(channels)!r} lack {', '.join(missing)}: the model was trained on {', '.join(leads)} "
+            "together and needs each of them, once. Give them, or use a model for any leads, with leads='fused'."
+        )
+    return [keys.index(_key(name)) for name in leads]
+
+
+def _key(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _words(name: str) -> list[str]:

@@ -11,7 +11,7 @@ from mhealth.core import Annotation, Recording
 from mhealth.errors import InvalidParameterError
 from mhealth.labeling._ecg_task import ECG
 from mhealth.labeling._examples import LeadCase
-from mhealth.labeling._labeler import Labeler
+from mhealth.labeling._labeler import Labeler, LabelStream
 from mhealth.labeling._network_emission import NetworkEmission, read_by_network
 from mhealth.labeling._task import Task
 from mhealth.labeling._training import Progress, TrainingSettings
@@ -24,8 +24,12 @@ class EcgLabeler(Labeler):
 
     Parameters
     ----------
-    leads : {"fused", "independent"}, default="fused"
-        Whether simultaneous leads decide together which waves there are, or each on its own.
+    leads : {"fused", "independent", "early"}, default="fused"
+        Whether simultaneous leads decide together which waves there are, or each on its own. With one of these two a
+        model knows any lead, and how it is used can be chosen later. "early" puts the codes of all leads side by side
+        from the start: `fit` learns the leads that are annotated in all recordings, and labelling needs them all, by
+        name, in any order and among others, which are not labelled. Edges are then those of all leads together, peaks
+        each lead's own; a lead that drops out now and then does no harm.
     lag : float or None, default=1.5
         Seconds behind the newest candidate after which labels are final; None decodes whole recordings (then there is
         no stream).
@@ -63,7 +67,7 @@ class EcgLabeler(Labeler):
     def __init__(
         self,
         *,
-        leads: Literal["fused", "independent"] = "fused",
+        leads: Literal["fused", "independent", "early"] = "fused",
         lag: float | None = 1.5,
         emission: NetworkEmission | None = None,
         training: TrainingSettings | None = None,
@@ -81,6 +85,11 @@ class EcgLabeler(Labeler):
     def _fused(self) -> bool:
         """Whether simultaneous leads decide together."""
         return self.leads == "fused"
+
+    @property
+    def _early(self) -> bool:
+        """Whether simultaneous channels are described side by side."""
+        return self.leads == "early"
 
     @property
     def _settings(self) -> TrainingSettings:
@@ -106,13 +115,31 @@ class EcgLabeler(Labeler):
         return self.noise or ()
 
     def score(self, recordings: Sequence[Recording], annotations: Sequence[Annotation]) -> float:
-        """Return the macro F1 of the six boundaries within 150 ms, from 0 to 1."""
+        """Return the macro F1 of the six boundaries within 150 ms in all leads that are labelled, from 0 to 1."""
         from mhealth.metrics import score_delineation
 
         cases = [(a, self.label(r)) for r, a in zip(recordings, annotations, strict=True)]
-        return score_delineation(cases).macro() / 100
+        return score_delineation(cases, channels=self._fitted().leads or None).macro() / 100
+
+    def _stream(self, fs: float, channels: Sequence[str]) -> LabelStream:
+        leads = self._fitted().leads
+        if leads and not self._early:
+            raise InvalidParameterError(
+                f"leads={self.leads!r}, but the model was trained on {', '.join(leads)} side by side and knows them "
+                "together only. Set leads='early', or fit anew."
+            )
+        if self._early and not leads:
+            raise InvalidParameterError(
+                "leads='early', but the model was trained on single leads. Use 'fused' or 'independent', or fit anew."
+            )
+        return super()._stream(fs, channels)
 
     def _check_parameters(self) -> None:
-        if self.leads not in ("fused", "independent"):
-            raise InvalidParameterError(f"leads={self.leads!r} must be 'fused' or 'independent'.")
+        if self.leads not in ("fused", "independent", "early"):
+            raise InvalidParameterError(f"leads={self.leads!r} must be 'fused', 'independent' or 'early'.")
+        if self._early and self.emission is not None:
+            raise InvalidParameterError(
+                f"leads='early' joins sparse codes, but emission={self.emission!r} is a network, which reads each lead "
+                "on its own. Use leads='fused', or no network."
+            )
         super()._check_parameters()

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.sparse import Dictionary, Window
 
-__all__ = ["Context", "ContextStream", "FeatureSettings", "FeatureStream", "Features", "RawFeatures", "code"]
+__all__ = [
+    "Context",
+    "ContextStream",
+    "FeatureSettings",
+    "FeatureStream",
+    "Features",
+    "RawFeatures",
+    "code",
+    "side_by_side",
+]
 
 _LATE = 1.0
 """Seconds after its sample within which a candidate is asked for, but for those of the first `warm_up` seconds."""
@@ -115,6 +125,23 @@ class RawFeatures(NamedTuple):
     windows: tuple[NDArray[np.float32], ...]
     dense: NDArray[np.float32]
 
+    @classmethod
+    def empty(cls, settings: FeatureSettings) -> Self:
+        """Return no candidates."""
+        windows = tuple(np.empty((0, n_points), np.float32) for n_points in settings.lengths)
+        return cls(np.empty(0, np.int64), windows, np.empty((0, settings.context.n_dense), np.float32))
+
+    @classmethod
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """Return the candidates of all parts, one after the other."""
+        positions, windows, dense = zip(*parts, strict=True)
+        joined = tuple(np.concatenate(columns) for columns in zip(*windows, strict=True))
+        return cls(np.concatenate(positions), joined, np.concatenate(dense))
+
+    def select(self, rows: NDArray) -> Self:
+        """Return the candidates that a boolean mask or an index array picks."""
+        return type(self)(self.positions[rows], tuple(part[rows] for part in self.windows), self.dense[rows])
+
 
 class Features(NamedTuple):
     """Coded candidates.
@@ -134,6 +161,40 @@ class Features(NamedTuple):
     dense: NDArray[np.float32]
     columns: NDArray[np.int32]
     values: NDArray[np.float32]
+
+
+def side_by_side(
+    parts: Sequence[RawFeatures], nodes: NDArray[np.int64], usable: NDArray[np.bool_]
+) -> tuple[RawFeatures, NDArray[np.bool_]]:
+    """Join what simultaneous leads show at nodes, zeros where one shows nothing: no codes come of these.
+
+    Parameters
+    ----------
+    parts : sequence of RawFeatures
+        Of each lead, at the nodes where it is heard, in order.
+    nodes : ndarray of int64, shape (n,)
+        Increasing.
+    usable : ndarray of bool, shape (n_leads, n)
+        Where the leads are usable.
+
+    Returns
+    -------
+    joined : RawFeatures
+        Windows and numbers of the first lead, then those of the second, and so on.
+    present : ndarray of bool, shape (n_leads, n)
+        At which nodes each lead is heard and usable.
+    """
+    present = usable & np.array([np.isin(nodes, part.positions) for part in parts])
+
+    def spread(part: RawFeatures, there: NDArray[np.bool_], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        out = np.zeros((len(nodes), values.shape[1]), np.float32)
+        out[there] = values[np.searchsorted(part.positions, nodes[there])]
+        return out
+
+    pairs = list(zip(parts, present, strict=True))
+    windows = tuple(spread(part, there, window) for part, there in pairs for window in part.windows)
+    dense = np.concatenate([spread(part, there, part.dense) for part, there in pairs], axis=1)
+    return RawFeatures(nodes, windows, dense), present
 
 
 def code(raw: RawFeatures, dictionaries: tuple[Dictionary, ...], n_nonzero: int) -> Features:

@@ -136,6 +136,8 @@ def load(name_or_path: str | Path) -> Any:
     network = _network_of(model)
     if network is not None:
         labeler.set_params(emission=NetworkEmission(architecture=network.name, network=network))
+    if model.leads:
+        labeler.set_params(leads="early")
     labeler.model_ = model
     return labeler
 
@@ -204,6 +206,8 @@ def _to_arrays(model: Model) -> dict[str, NDArray]:
     }
     arrays |= {f"emission.{name}": array for name, array in model.emission.to_arrays().items()}
     arrays |= {f"weights.{name}": array for name, array in model.weights._asdict().items()}
+    if model.leads:
+        arrays["leads"] = np.array(model.leads)
     network = _network_of(model)
     if network is not None:
         arrays |= {f"network.{name}": array for name, array in network.to_arrays().items()}
@@ -220,17 +224,19 @@ def _from_arrays(arrays: dict[str, NDArray], task: Task) -> Model:
 
     if network := of("network"):
         task = read_by_network(task, Network.from_arrays(network))
-    weights = of("weights")
+    weights, leads = of("weights"), tuple(arrays.get("leads", np.empty(0, "U1")).tolist())
     model = Model(
         task=task,
         emission=SparseEmission(**of("emission")),
         weights=SpanWeights(**{**weights, "transition": np.nan_to_num(weights["transition"], neginf=0.0)}),
         dictionaries=tuple(
-            Dictionary.from_arrays(of(f"dictionary{k}")) for k in range(len(task.front_end.features.lengths))
+            Dictionary.from_arrays(of(f"dictionary{k}"))
+            for k in range(len(task.front_end.features.lengths) * max(1, len(leads)))
         ),
         n_nonzero=int(arrays["n_nonzero"]),
         calibration=arrays["calibration"],
         joint=arrays["joint"],
+        leads=leads,
     )
     model.check()
     return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from mhealth.core import Recording, Spans
 from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
-from mhealth.labeling._features import code
-from mhealth.labeling._lead import LeadStream, Proposal
+from mhealth.labeling._features import RawFeatures, code, side_by_side
+from mhealth.labeling._lead import LeadStream
+from mhealth.labeling._nodes import Nodes, NodeStream
 
 if TYPE_CHECKING:
     from mhealth.labeling._model import Model
@@ -23,9 +24,8 @@ __all__ = ["GroupStream", "Row", "label_groups"]
 Row = tuple[int, int, int, int, int, float]
 """Onset, peak, offset, label, lead, probability."""
 
-_CLUSTER = 0.4
-"""Candidates of several leads within this share of `Task.farthest_edge` are one (24 ms in an ECG); sharper waves differ
-less between leads."""
+_Said = tuple[NDArray[np.float32], NDArray[np.bool_]]
+"""What a lead says at nodes, and at which it says anything."""
 
 _KEPT = 1.0
 """Seconds of signal kept before the oldest span that is not reported."""
@@ -83,25 +83,17 @@ class WholeStretchDecoder:
         return spans
 
 
-class _Lead:
-    """One lead of a group: its stream, and what it has said of nodes that are not yet reported."""
+class _Voice:
+    """What one lead says of its own candidates, until the group's nodes there are decoded."""
 
-    def __init__(self, stream: LeadStream, model: Model, reach: int) -> None:
-        n_outputs, rate = model.emission.n_outputs, model.task.front_end.rate
-        self.stream = stream
+    def __init__(self, model: Model, reach: int) -> None:
+        rate = model.task.front_end.rate
         self.shift = np.float32(rate * model.task.shift_unit)  # samples
         # A lead has a say so far from its last candidate, which is as far as its neighbours are apart, and a little.
         self.farthest = round(model.task.front_end.segmenter.longest_gap * rate) + 5
         self.reach = reach  # samples from a node within which the lead may have its edges: none if it is alone
         self.positions = np.empty(0, np.int64)  # candidates that wait for the other leads, or for their quality
-        self.outputs = np.empty((0, n_outputs), np.float32)
-        self.node_outputs = np.empty((0, n_outputs), np.float32)  # of the group's nodes
-        self.present = np.empty(0, bool)
-        self.raw = np.empty(0, np.float32)  # input samples that waves still to come may cover
-        self.raw_start = 0
-        self.bad_since = -1  # input sample at which the present unusable stretch started
-        self.bad: list[tuple[int, int]] = []  # unusable stretches that waves still to come may touch
-        self.last_offset = 0
+        self.outputs = np.empty((0, model.emission.n_outputs), np.float32)
 
     def take(self, nodes: NDArray[np.int64], era: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return what the lead says at nodes, and at which it says anything; zeros where it does not.
@@ -148,83 +140,103 @@ class _Lead:
             outputs[rows, edges] = np.maximum(outputs[rows, edges], own[low[rows] + k, edges])
         return outputs, present
 
+    def forget(self, before: int) -> None:
+        """Drop candidates that no node from sample `before` on is told by."""
+        done = int(np.searchsorted(self.positions, before - (self.farthest + self.reach)))
+        self.positions, self.outputs = self.positions[done:], self.outputs[done:]
+
+
+class _Late:
+    """Leads that speak one by one, each of its own candidates: the model knows any single lead."""
+
+    def __init__(self, model: Model, n_leads: int, reach: int) -> None:
+        self._model = model
+        self._voices = [_Voice(model, reach) for _ in range(n_leads)]
+
+    def hear(self, stream: NodeStream, nodes: Nodes) -> None:
+        """Take what the leads describe now."""
+        model = self._model
+        for voice, raw in zip(self._voices, stream.describe_own(nodes), strict=True):
+            if len(raw.positions):
+                outputs = model.emission.outputs(code(raw, model.dictionaries, model.n_nonzero))
+                voice.positions = np.concatenate([voice.positions, raw.positions])
+                voice.outputs = np.concatenate([voice.outputs, outputs])
+
+    def say(self, nodes: NDArray[np.int64], usable: NDArray[np.bool_], era: tuple[float, float]) -> Iterator[_Said]:
+        """Yield the outputs of each lead at nodes, shape (n, n_outputs), and where there are any.
+
+        Parameters
+        ----------
+        nodes : ndarray of int64, shape (3, n)
+            Clusters, as `Nodes` has them.
+        usable : ndarray of bool, shape (n_leads, n)
+            Where the leads are usable.
+        era : tuple of float
+            Samples between which candidates count.
+        """
+        for voice, is_usable in zip(self._voices, usable, strict=True):
+            outputs, present = voice.take(nodes, era)
+            present &= is_usable
+            outputs[~present] = 0.0
+            yield outputs, present
+
+    def forget(self, before: int) -> None:
+        """Drop what no node from sample `before` on needs."""
+        for voice in self._voices:
+            voice.forget(before)
+
+
+class _Early:
+    """Leads that speak as one, their codes side by side: the model knows these leads, and what all of them show."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._raw = [RawFeatures.empty(model.task.front_end.features) for _ in model.leads]  # of nodes to be decoded
+
+    def hear(self, stream: NodeStream, nodes: Nodes) -> None:
+        """Take what the leads describe now."""
+        new = stream.describe_shared(nodes)
+        self._raw = [RawFeatures.concat(parts) for parts in zip(self._raw, new, strict=True)]
+
+    def say(self, nodes: NDArray[np.int64], usable: NDArray[np.bool_], era: tuple[float, float]) -> Iterator[_Said]:
+        """Yield the outputs at nodes once for each lead, and where it took part in them; see `_Late.say`."""
+        model = self._model
+        raw, present = side_by_side(self._raw, nodes[1], usable)
+        outputs = model.emission.outputs(code(raw, model.dictionaries, model.n_nonzero))
+        for took_part in present:
+            yield np.where(took_part[:, None], outputs, np.float32(0.0)), took_part
+
+    def forget(self, before: int) -> None:
+        """Drop what no node from sample `before` on needs."""
+        self._raw = [raw.select(raw.positions >= before) for raw in self._raw]
+
+
+class _Lead:
+    """One lead of a group: its stream, and what it has said of nodes that are not yet reported."""
+
+    def __init__(self, stream: LeadStream, n_outputs: int) -> None:
+        self.stream = stream
+        self.node_outputs = np.empty((0, n_outputs), np.float32)  # of the group's nodes
+        self.present = np.empty(0, bool)
+        self.raw = np.empty(0, np.float32)  # input samples that waves still to come may cover
+        self.raw_start = 0
+        self.bad_since = -1  # input sample at which the present unusable stretch started
+        self.bad: list[tuple[int, int]] = []  # unusable stretches that waves still to come may touch
+        self.last_offset = 0
+
     def extend(self, outputs: NDArray[np.float32], present: NDArray[np.bool_]) -> None:
         """Take what the lead says at the group's next nodes."""
         self.node_outputs = np.concatenate([self.node_outputs, outputs])
         self.present = np.concatenate([self.present, present])
 
+    def end(self) -> None:
+        """Take a virtual node at an end of a stretch."""
+        self.extend(np.zeros((1, self.node_outputs.shape[1]), np.float32), np.zeros(1, bool))
+
     @property
     def unusable(self) -> list[tuple[float, float]]:
         """Unusable stretches that waves may touch, the present one without an end."""
         return [*self.bad, *([(self.bad_since, np.inf)] if self.bad_since >= 0 else [])]
-
-
-class _Hearing:
-    """Which leads are heard when, in samples at the internal rate.
-
-    Nothing is known of a lead before its warm-up is over. A lead that returns keeps silent for so long, lest the leads
-    that are heard wait for it. Where none of them goes on, an era ends, and the next one starts with all leads that are
-    there.
-    """
-
-    def __init__(self, n_leads: int, warm_up: int) -> None:
-        self.position = 0
-        self.warm_up = warm_up
-        self.since = [-1] * n_leads  # start of a lead's present stretch, −1 while its samples are missing
-        self.spans: list[list[tuple[int, float]]] = [[] for _ in range(n_leads)]  # in which it is heard
-        self.eras: list[tuple[int, int]] = []  # where an era ended, and the next one started
-        self.starts: list[int] = []  # of eras that candidates to come may lie before
-        self._ended = 0
-
-    def is_heard(self, lead: int) -> bool:
-        """Whether a lead is heard at the newest sample."""
-        return bool(self.spans[lead]) and self.spans[lead][-1][1] == np.inf
-
-    def push(self, missing: NDArray[np.bool_]) -> None:
-        """Take which of the next samples are missing, shape (n, n_leads)."""
-        changes = np.flatnonzero((missing[1:] != missing[:-1]).any(axis=1)) + 1
-        for start, stop in pairwise([0, *changes, len(missing)]):
-            if start < stop:
-                self._advance(self.position + start, self.position + stop, missing[start])
-        self.position += len(missing)
-
-    def _advance(self, start: int, stop: int, missing: NDArray[np.bool_]) -> None:
-        """Take samples in which the same leads are missing."""
-        anyone = any(self.is_heard(lead) for lead in range(len(self.spans)))
-        for lead, spans in enumerate(self.spans):
-            if missing[lead]:
-                self.since[lead] = -1
-                if self.is_heard(lead):
-                    spans[-1] = (spans[-1][0], start)
-            elif self.since[lead] < 0:
-                self.since[lead] = start
-        present = [lead for lead, since in enumerate(self.since) if since >= 0]
-        goes_on = any(self.is_heard(lead) for lead in present)
-        if anyone and not goes_on:
-            self._ended = start
-        if present and not goes_on:
-            self.eras.append((self._ended, start))
-            self.starts.append(start)
-        for lead in present:
-            first = max(start, self.since[lead] + self.warm_up) if goes_on else start
-            if not self.is_heard(lead) and first < stop:
-                self.spans[lead].append((first, np.inf))
-
-    def at(self, lead: int, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether a lead is heard at each position."""
-        heard = np.zeros(len(positions), bool)
-        for start, stop in self.spans[lead]:
-            heard |= (positions >= start) & (positions < stop)
-        return heard
-
-    def decided(self, lead: int, proposal: Proposal) -> int:
-        """Return before which position no candidate of a lead that is heard is still to come."""
-        return max(int(self.spans[lead][-1][0]), proposal.decided) if self.is_heard(lead) else self.position
-
-    def forget(self, before: int) -> None:
-        """Drop what concerns positions before this one only."""
-        self.spans = [[span for span in spans if span[1] > before] for spans in self.spans]
-        self.starts = [start for start in self.starts if start > before]
 
 
 class GroupStream:
@@ -237,7 +249,7 @@ class GroupStream:
     fs : float
         Sampling rate in Hz.
     n_leads : int
-        Number of leads.
+        Number of leads; where the model has leads of its own, these in their order.
     lag : float or None
         Seconds behind the newest sample that was judged after which a wave is final; None decodes whole stretches at
         their end.
@@ -248,18 +260,21 @@ class GroupStream:
         self._model = model
         self._unusable_label = len(task.labels)
         self._fs = fs
-        self._reach = round(task.farthest_edge * task.front_end.rate) if n_leads > 1 else 0
-        self._leads = [_Lead(LeadStream(fs=fs, front_end=task.front_end), model, self._reach) for _ in range(n_leads)]
+        assert not model.leads or n_leads == len(model.leads)
+        is_late = n_leads > 1 and not model.leads
+        self._reach = round(task.farthest_edge * task.front_end.rate) if is_late else 0
+        self._voices: _Early | _Late = _Early(model) if model.leads else _Late(model, n_leads, self._reach)
+        self._nodes = NodeStream(fs=fs, n_leads=n_leads, task=task)
+        self._leads = [_Lead(stream, model.emission.n_outputs) for stream in self._nodes.leads]
         self._decoder: _Decoder = (
             WholeStretchDecoder(model)
             if lag is None
             else SpanDecoder(grammar=task.grammar, weights=model.weights, lag=max(0.0, lag - _slack(task))).open()
         )
-        self._hearing = _Hearing(n_leads, round(task.front_end.features.warm_up * task.front_end.rate))
-        self._ratio = self._leads[0].stream.ratio
+        self._hearing = self._nodes.hearing
+        self._ratio = self._nodes.ratio
         self._position = 0  # input samples taken
         self._judged = 0  # input samples that were found usable or not, and nodes before them decoded
-        self._proposed = np.empty(0, np.int64)  # candidates that wait for their cluster to be complete
         self._waiting = np.empty((3, 0), np.int64)  # clusters and their nodes that wait for features or quality
         self._times = np.empty(0)  # nodes handed to the decoder that spans still to come may start at
         self._first_node = 0
@@ -269,56 +284,15 @@ class GroupStream:
     def push(self, signals: NDArray[np.float32], *, last: bool = False) -> list[Row]:
         """Take the next samples, the last ones if `last`; return what is certain now."""
         self._position += len(signals)
-        proposals = []
-        for k, lead in enumerate(self._leads):
-            samples = np.ascontiguousarray(signals[:, k])
+        for lead, samples in zip(self._leads, signals.T, strict=True):
             lead.raw = np.concatenate([lead.raw, samples])
-            proposals.append(lead.stream.propose(samples, last=last))
-        nodes, settled = self._share(proposals)
-        self._waiting = np.concatenate([self._waiting, nodes], axis=1)
-        model = self._model
-        for k, lead in enumerate(self._leads):
-            own = proposals[k].positions[self._hearing.at(k, proposals[k].positions)]
-            raw = lead.stream.describe(own, self._hearing.decided(k, proposals[k]))
-            if len(raw.positions):
-                outputs = model.emission.outputs(code(raw, model.dictionaries, model.n_nonzero))
-                lead.positions = np.concatenate([lead.positions, raw.positions])
-                lead.outputs = np.concatenate([lead.outputs, outputs])
-        self._hearing.forget(settled)
-        rows = self._advance(settled, last=last)
+        nodes = self._nodes.propose(signals, last=last)
+        self._waiting = np.concatenate([self._waiting, nodes.clusters], axis=1)
+        self._voices.hear(self._nodes, nodes)
+        rows = self._advance(nodes.settled, last=last)
         if last and self._opened < np.inf:
             rows += self._close(self._position)
         return rows
-
-    def _share(self, proposals: list[Proposal]) -> tuple[NDArray[np.int64], int]:
-        """Return new nodes: a lead's own candidates if it is alone, else one a cluster; and up to where they are all.
-
-        A cluster is complete once no lead can add to it.
-        """
-        hearing = self._hearing
-        hearing.push(np.stack([proposal.missing for proposal in proposals], axis=1))
-        if len(proposals) == 1:
-            positions = proposals[0].positions
-            return np.stack([positions, positions, positions + 1]), proposals[0].decided
-        from mhealth._kernels._waves import shared_positions
-
-        cluster = round(_CLUSTER * self._reach)
-        decided = min(hearing.decided(k, proposal) for k, proposal in enumerate(proposals))
-        heard = [proposal.positions[hearing.at(k, proposal.positions)] for k, proposal in enumerate(proposals)]
-        union = np.sort(np.concatenate([self._proposed, *heard]))
-        middles, firsts, closed = np.empty((3, len(union)), np.int64)
-        count = 0
-        # No cluster reaches from one era into the next.
-        for part, end in zip(
-            np.split(union, np.searchsorted(union, hearing.starts)), [*hearing.starts, np.inf], strict=True
-        ):
-            stop = count + shared_positions(part, cluster, middles[count:], firsts[count:])
-            closed[count:stop] = np.minimum(firsts[count:stop] + cluster, end)
-            count = stop
-        complete = int(np.searchsorted(closed[:count], decided, side="right"))
-        settled = min(int(firsts[complete]), decided) if complete < count else decided
-        self._proposed = union[union >= settled] if complete < count else union[:0]
-        return np.stack([firsts[:complete], middles[:complete], closed[:complete]]), settled
 
     def _advance(self, settled: int, *, last: bool) -> list[Row]:
         """Decode the nodes of which everything is known, stretch by stretch."""
@@ -356,11 +330,7 @@ class GroupStream:
             self._drop_samples(limit)
         done = int(np.searchsorted(self._waiting[1] * self._ratio, limit))
         self._waiting = self._waiting[:, done:]
-        for lead in self._leads:
-            done = int(
-                np.searchsorted(lead.positions * self._ratio, limit - (lead.farthest + lead.reach) * self._ratio)
-            )
-            lead.positions, lead.outputs = lead.positions[done:], lead.outputs[done:]
+        self._voices.forget(int(limit / self._ratio) - 1)
         return rows
 
     def _ends_of_eras(self, limit: int) -> dict[int, int]:
@@ -398,14 +368,11 @@ class GroupStream:
             begin = start / self._fs
             nodes, times = nodes[:, times > begin], times[times > begin]
             for lead in self._leads:
-                lead.extend(np.zeros((1, lead.outputs.shape[1]), np.float32), np.zeros(1, bool))
+                lead.end()
             rows = self._append(np.array([begin]))
         samples = np.minimum((nodes[1] * self._ratio).astype(np.int64), stop - 1) - self._judged
-        for k, lead in enumerate(self._leads):
-            outputs, present = lead.take(nodes, era)
-            present &= usable[k][samples]
-            outputs[~present] = 0.0
-            lead.extend(outputs, present)
+        for lead, said in zip(self._leads, self._voices.say(nodes, usable[:, samples], era), strict=True):
+            lead.extend(*said)
         return rows + self._append(times)
 
     def _append(self, times: NDArray[np.float64]) -> list[Row]:
@@ -434,7 +401,7 @@ class GroupStream:
         """End the stretch of nodes before an input sample."""
         self._opened = np.inf
         for lead in self._leads:
-            lead.extend(np.zeros((1, lead.outputs.shape[1]), np.float32), np.zeros(1, bool))
+            lead.end()
         self._times = np.append(self._times, sample / self._fs)
         return self._report(self._decoder.close_stretch(sample / self._fs))
 

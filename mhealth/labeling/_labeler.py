@@ -17,7 +17,8 @@ from mhealth.crf import SpanStructure
 from mhealth.errors import AnnotationError, InvalidParameterError, InvalidSignalError, NotFittedError
 from mhealth.labeling._augment import Noise
 from mhealth.labeling._calibration import calibrate, identity
-from mhealth.labeling._examples import Example, LeadCase, examples, lead_cases
+from mhealth.labeling._channels import shared_leads
+from mhealth.labeling._examples import Example, LeadCase, examples, joint_cases, lead_cases
 from mhealth.labeling._group import GroupStream, Row
 from mhealth.labeling._model import Model
 from mhealth.labeling._presence import choose_bonuses, choose_joint, with_bonuses
@@ -102,10 +103,13 @@ class Labeler(BaseEstimator):
         settings = self.training or self._settings
         rng = np.random.default_rng(self.random_state)
         held_out = self._held_out(subjects)
+        leads = shared_leads(recordings, annotations) if self._early else ()
         cases = [
             (k, self._task.completed(case))
             for k, (recording, annotation) in enumerate(zip(recordings, annotations, strict=True))
-            for case in lead_cases(recording, annotation)
+            for case in (
+                joint_cases(recording, annotation, leads, self._task) if leads else lead_cases(recording, annotation)
+            )
         ]
         cases += [(_MADE, case) for case in self._made_cases(rng)]
         task = self._prepared([(case, owner != _MADE and bool(held_out[owner])) for owner, case in cases], report)
@@ -124,6 +128,7 @@ class Labeler(BaseEstimator):
                 n_nonzero=settings.n_nonzero,
                 calibration=identity(len(task.labels)),
                 joint=np.zeros(task.grammar.n_states, np.float32),
+                leads=leads,
             )
 
         bonuses = joint = np.zeros(task.grammar.n_states, np.float32)
@@ -222,7 +227,7 @@ class Labeler(BaseEstimator):
         Raises
         ------
         InvalidSignalError
-            If the recording has no samples or no channel.
+            If the recording has no samples or no channel, or lacks a lead that the model needs.
         InvalidParameterError
             If its rate is out of range.
         """
@@ -250,6 +255,8 @@ class Labeler(BaseEstimator):
         ------
         InvalidParameterError
             If `fs` is out of range, or `lag` is None: whole-recording decoding cannot stream.
+        InvalidSignalError
+            If a lead that the model needs is missing.
         """
         if self.lag is None:
             raise InvalidParameterError(
@@ -295,6 +302,11 @@ class Labeler(BaseEstimator):
         """Whether simultaneous channels decide together."""
         return False
 
+    @property
+    def _early(self) -> bool:
+        """Whether simultaneous channels are described side by side."""
+        return False
+
     def _check_parameters(self) -> None:
         if self.lag is not None and not 0 < self.lag < np.inf:
             raise InvalidParameterError(f"lag={self.lag!r} must be a positive number of seconds, or None.")
@@ -320,9 +332,8 @@ class LabelStream:
             raise InvalidSignalError("channels=() is empty; a stream needs at least one channel.")
         self._classes = model.task.classes
         self.position = 0
-        n = len(self.channels)
-        members = [list(range(n))] if fused else [[k] for k in range(n)]
-        self._groups = [(m, GroupStream(model, fs=self.fs, n_leads=len(m), lag=lag)) for m in members]
+        groups = model.groups(self.channels, fused=fused)
+        self._groups = [(m, GroupStream(model, fs=self.fs, n_leads=len(m), lag=lag)) for m in groups]
         self._ended = False
 
     def push(self, chunk: ArrayLike, *, start: int | None = None) -> Spans:

@@ -142,13 +142,7 @@ class LeadStream:
         )
         keep = max(0, int(np.searchsorted(self._own, decided)) - 1)
         self._own, self._scale = self._own[keep:], self._scale[keep:]
-        if not parts:
-            parts.append(FeatureStream(self._settings).describe(np.empty(0, np.int64), np.empty(0, np.float32)))
-        return RawFeatures(
-            positions=np.concatenate([part.positions for part in parts]),
-            windows=tuple(np.concatenate(columns) for columns in zip(*(part.windows for part in parts), strict=True)),
-            dense=np.concatenate([part.dense for part in parts]),
-        )
+        return RawFeatures.concat(parts or [RawFeatures.empty(self._settings)])
 
     def _scale_at(self, positions: NDArray[np.int64], start: int, stop: float) -> NDArray[np.float32]:
         """Return the running scale of the last own candidate up to each position, of the stretch's first before it.

@@ -79,13 +79,13 @@ def choose_joint(
     Leads decide by the mean of their potentials, in which one that shows something clearly outvotes several that show
     nothing; the more of them, the likelier there is such a one. Each of the task's doubtful states gets the value with
     the best F1 of presence in all leads that were marked together; zero is taken among equals, and where no recording
-    has two leads.
+    has two leads or the model knows leads together only.
     """
     from mhealth.metrics import WaveOutcomes, wave_outcomes
 
     task, joint = model.task, np.zeros(model.task.grammar.n_states, np.float32)
     marked = [sorted({int(channel) for channel in annotation.annotated[:, 0]}) for _, annotation in cases]
-    several = [k for k, channels in enumerate(marked) if len(channels) > 1]
+    several = [k for k, channels in enumerate(marked) if len(channels) > 1 and not model.leads]
     for state in task.doubtful if several else ():
         y, scores = task.grammar.index(state), np.empty(len(_JOINT_GRID))
         for k, value in enumerate(_JOINT_GRID):

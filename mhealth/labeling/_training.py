@@ -96,7 +96,7 @@ class TrainingSet:
 def learn_dictionaries(
     raw: list[RawFeatures], features: FeatureSettings, settings: TrainingSettings, rng: np.random.Generator
 ) -> tuple[Dictionary, ...]:
-    """Learn one dictionary for each kind of window, without labels."""
+    """Learn one dictionary for each kind of window of each lead, without labels."""
     if not raw:
         raise AnnotationError(_NOTHING)
     kinds = (
@@ -104,7 +104,8 @@ def learn_dictionaries(
         *((name, seconds, seconds) for name, _, seconds in features.context.windows),
     )
     dictionaries = []
-    for k, (name, before, after) in enumerate(kinds):
+    for k in range(len(raw[0].windows)):
+        name, before, after = kinds[k % len(kinds)]  # leads side by side have the same windows
         windows = np.concatenate([part.windows[k] for part in raw])
         windows = windows[windows.any(axis=1)]
         if len(windows) > _MOST_WINDOWS:
