@@ -124,6 +124,8 @@ def evaluate(
             raise InvalidParameterError(
                 f"--model {model} labels {CALLED[kind_of(labeler)]}, but the marks of {dataset} are of {CALLED[kind]}."
             )
+        if getattr(labeler, "leads", None) == "early":  # it knows its leads together only
+            variants = ("early",)
         found = _label_all(labeler, kind, cases, variants, terminal)
     else:
 

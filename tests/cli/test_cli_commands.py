@@ -136,6 +136,13 @@ def test_a_model_is_evaluated_without_training(mhealth, dataset, tmp_path, monke
     assert not (tmp_path / "out" / "independent").exists()
 
 
+def test_a_model_that_knows_its_leads_together_only_is_evaluated_with_these(mhealth, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(fake_labeling, "load", lambda name: fake_labeling.EcgLabeler(leads="early"))
+    result = mhealth("evaluate", dataset, "--model", "ecg", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert list(json.loads((tmp_path / "out" / "figures.json").read_text())) == ["early"]
+
+
 def test_more_folds_than_subjects_are_refused(mhealth, dataset, tmp_path):
     assert "there are 2" in mhealth("evaluate", dataset, "--folds", 3, "--out", tmp_path / "out").stderr
 

@@ -46,7 +46,7 @@ def untouched(case: LeadCase) -> _Heart:
 
 def test_waves_get_the_size_that_was_drawn_above_their_chord(hills):
     sizes = {"P": 0.5, "QRS": -1.5, "T": 2.0}
-    signal, labels = _reshape(hills, [_Shape(size=sizes[label]) for label in hills.labels])
+    (signal,), labels = _reshape(hills, [_Shape(size=sizes[label]) for label in hills.labels])
     assert labels == hills.labels
     for (onset, peak, offset), label in zip(hills.waves.astype(int), hills.labels, strict=True):
         chord = np.interp(peak, [onset, offset], hills.samples[[onset, offset]])
@@ -60,14 +60,14 @@ def test_waves_get_the_size_that_was_drawn_above_their_chord(hills):
 
 def test_a_wave_of_no_size_loses_its_mark(hills):
     shapes = [_Shape(size=0.0 if label == "P" else 1.0) for label in hills.labels]
-    signal, labels = _reshape(hills, shapes)
+    (signal,), labels = _reshape(hills, shapes)
     assert labels == [None, "QRS", "T"] * 3
     np.testing.assert_allclose(np.diff(signal[21:44], n=2), 0, atol=1e-6)  # a straight line
 
 
 def test_a_wave_without_both_edges_stays_as_it_is(hills):
     hills.waves[1, 0] = np.nan
-    signal, _ = _reshape(hills, [_Shape(size=3.0)] * 9)
+    (signal,), _ = _reshape(hills, [_Shape(size=3.0)] * 9)
     np.testing.assert_allclose(signal[60:85], hills.samples[60:85], atol=1e-6)
     assert np.abs(signal[110:160] - hills.samples[110:160]).max() > 1
 
@@ -77,7 +77,7 @@ def test_waves_and_gaps_last_as_long_as_was_drawn(hills):
     durations = {"P": 0.5, "QRS": 2.0, "T": 1.5}
     heart.shapes = [_Shape(duration=durations[label]) for label in hills.labels]
     heart.gaps = np.array([2.0, 0.5, 0.25] * 3)
-    _, waves, annotated = _warp(hills.samples.astype(float), hills, heart)
+    _, waves, annotated = _warp(hills.samples[None].astype(float), hills, heart)
     lengths = (hills.waves[:, 2] - hills.waves[:, 0]) * [durations[label] for label in hills.labels]
     np.testing.assert_allclose(waves[:, 2] - waves[:, 0], lengths, atol=1e-9)
     gaps = (hills.waves[1:, 0] - hills.waves[:-1, 2]) * heart.gaps[:-1]
@@ -90,7 +90,7 @@ def test_marks_stay_on_the_waves_when_time_is_warped(hills, rng):
     heart = untouched(hills)
     heart.shapes = [_Shape(duration=d) for d in rng.uniform(0.5, 2.0, 9)]
     heart.gaps = rng.uniform(0.2, 3.0, 9)
-    signal, waves, _ = _warp(hills.samples.astype(float), hills, heart)
+    (signal,), waves, _ = _warp(hills.samples[None].astype(float), hills, heart)
     before, after = hills.waves.ravel(), waves.ravel()
     there = np.interp(after, np.arange(len(signal)), signal)
     # Half of what the signal changes in a sample at the steepest edge.
@@ -171,7 +171,7 @@ def test_a_wave_that_is_cut_loses_its_mark(hills):
         def uniform(self, low, high):
             return self.shares.pop(0)
 
-    signal, waves, labels, annotated = _cut(hills.samples, hills.waves, hills.labels, hills.annotated, Draws())
+    (signal,), waves, labels, annotated = _cut(hills.samples[None], hills.waves, hills.labels, hills.annotated, Draws())
     np.testing.assert_array_equal(signal, hills.samples[150:615])
     assert labels == ["P", "QRS", "T", "P", "QRS"]
     np.testing.assert_array_equal(waves, hills.waves[3:8] - 150)

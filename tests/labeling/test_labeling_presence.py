@@ -118,6 +118,7 @@ class JointModel:
 
     task: object
     joint: np.ndarray
+    leads: tuple[str, ...] = ()
 
 
 def marked_together(n_leads: int) -> tuple[Recording, Annotation]:
