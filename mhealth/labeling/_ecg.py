@@ -94,7 +94,10 @@ class EcgLabeler(Labeler):
     @property
     def _settings(self) -> TrainingSettings:
         """Sizes and schedule where the user names none."""
-        return TrainingSettings() if self.emission is None else self.emission.settings
+        if self.emission is not None:
+            return self.emission.settings
+        # Leads side by side are one sequence, so there are few of them: three times the copies.
+        return TrainingSettings(n_augmented=11) if self._early else TrainingSettings()
 
     def _prepared(self, cases: Sequence[tuple[LeadCase, bool]], report: Progress) -> Task:
         """Train the network, if there is to be one."""
