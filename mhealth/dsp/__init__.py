@@ -1,5 +1,14 @@
-"""Causal filters of one lead, with state and a known delay: resampling, signal quality."""
+"""Causal filters with state and a known delay: resampling, signal quality, running scale, convolutions."""
 
+from mhealth.dsp._convolutions import (
+    Convolution,
+    Convolutions,
+    ConvolutionStream,
+    Quantization,
+    QuantizedAddition,
+    QuantizedConvolution,
+    quantized_multiplier,
+)
 from mhealth.dsp._quality import BreathQuality, QualityStream, Reason, SignalQuality, UnusableSpans, unusable_spans
 from mhealth.dsp._rates import BREATH_RATES, ECG_RATES, HIGHEST_RATE, LOWEST_RATE, RateRange
 from mhealth.dsp._resample import Resampler, ResampleStream
@@ -11,7 +20,13 @@ __all__ = [
     "HIGHEST_RATE",
     "LOWEST_RATE",
     "BreathQuality",
+    "Convolution",
+    "ConvolutionStream",
+    "Convolutions",
     "QualityStream",
+    "Quantization",
+    "QuantizedAddition",
+    "QuantizedConvolution",
     "RateRange",
     "Reason",
     "ResampleStream",
@@ -21,5 +36,6 @@ __all__ = [
     "ScaleAndFloor",
     "SignalQuality",
     "UnusableSpans",
+    "quantized_multiplier",
     "unusable_spans",
 ]
