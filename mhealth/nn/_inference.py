@@ -1,4 +1,4 @@
-"""A trained network at work, without TensorFlow: whole leads and streams, block by block."""
+"""A trained network at work, without TensorFlow: whole leads and streams."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import io
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.dsp import RunningScale
+from mhealth.dsp import Convolutions, RunningScale
 from mhealth.errors import InvalidParameterError, ModelFileError
-from mhealth.nn._backend import require_interpreter
+from mhealth.nn._causal import to_convolutions
+from mhealth.nn._flatbuffer import read_graph
 from mhealth.nn._input import NetworkInput
+from mhealth.nn._interpreter import Interpreter
 from mhealth.nn._layout import Layout
+from mhealth.nn._streams import BlockStream, CausalStream, NetworkStream
 
-__all__ = ["Network", "NetworkStream"]
+__all__ = ["Network"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,9 +48,14 @@ class Network:
 
     Notes
     -----
-    A lead is taken in blocks that overlap by what an output depends on, on a grid that starts with the lead; beyond its
-    ends all inputs are zero. An output is read from the one block that holds everything it depends on: results depend
-    neither on how the lead is cut into chunks nor, but for rounding, on the length of the blocks.
+    Beyond the ends of a lead all inputs are zero, and results do not depend on how it is cut into chunks.
+
+    A causal network runs sample by sample on kernels of our own, from the layers that its graph lists; LiteRT need not
+    be installed. In int8 its logits are those of LiteRT's reference kernels to the bit.
+
+    Another one runs on LiteRT, in blocks that overlap by what an output depends on, on a grid that starts with the
+    lead. An output is read from the one block that holds everything it depends on, so that the length of the blocks
+    leaves no trace but for rounding.
 
     Examples
     --------
@@ -66,7 +74,9 @@ class Network:
     n_parameters: int = 0
 
     def __post_init__(self) -> None:
-        """Check that blocks lie on the grid, and hold more than what one output depends on."""
+        """Check that blocks that overlap lie on the grid, and hold more than what one output depends on."""
+        if self.is_causal:
+            return
         grid = self.layout.alignment
         if self.hop < grid or self.block % grid:
             least = grid + -(-(self.block - self._free) // grid) * grid
@@ -74,6 +84,11 @@ class Network:
                 f"block={self.block} samples must be a multiple of {grid}, at least {least}: an output depends on "
                 f"{self.layout.before} samples before it and {self.layout.after} after it."
             )
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether outputs look ahead no further than they come late, so that the network runs sample by sample."""
+        return self.layout.after <= self.layout.lookahead
 
     @property
     def lead_in(self) -> int:
@@ -93,11 +108,43 @@ class Network:
     @property
     def delay(self) -> float:
         """Seconds after a sample within which its logits are complete, but for the first two seconds of a lead."""
-        return (self.hop + self.layout.after) / self.rate + self.input.scale.ahead
+        waiting = 0 if self.is_causal else self.hop
+        return (waiting + self.layout.after) / self.rate + self.input.scale.ahead
 
     @cached_property
-    def _graph(self) -> _Graph:
-        return _Graph(self.graph)
+    def layers(self) -> Convolutions:
+        """The layers of a causal network, in its own numbers.
+
+        Raises
+        ------
+        ModelFileError
+            If the graph is damaged, takes or gives something else than the network says, or is not causal.
+        """
+        graph = read_graph(self.graph)
+        layers = to_convolutions(graph)
+        self._check_shapes(graph.tensors[graph.inputs[0]].shape, graph.tensors[graph.outputs[0]].shape)
+        found = layers.stride, layers.reach
+        expected = self.layout.stride, self.layout.before + self.layout.lookahead
+        if found != expected:
+            raise ModelFileError(
+                f"The network's graph has stride and reach {found}, its layout says {expected}. Train anew."
+            )
+        return layers
+
+    @cached_property
+    def _interpreter(self) -> Interpreter:
+        interpreter = Interpreter(self.graph)
+        self._check_shapes(*interpreter.shapes)
+        return interpreter
+
+    def _check_shapes(self, *shapes: tuple[int, ...]) -> None:
+        """Check that the graph takes and gives what the network says."""
+        expected = (
+            (1, self.block, NetworkInput.N_INPUTS),
+            (1, self.block // self.layout.stride, len(self.classes)),
+        )
+        if shapes != expected:
+            raise ModelFileError(f"The network's graph has shapes {shapes}, expected {expected}. Train anew.")
 
     def open(self) -> NetworkStream:
         """Return a stream at the start of a lead.
@@ -105,12 +152,11 @@ class Network:
         Raises
         ------
         MissingExtraError
-            If LiteRT is not installed.
+            If LiteRT is needed and not installed.
         ModelFileError
-            If the graph is damaged, or takes other blocks.
+            If the graph is damaged, or another one than the network says.
         """
-        self._graph.check(self)
-        return NetworkStream(self, self._graph)
+        return CausalStream(self, self.layers) if self.is_causal else BlockStream(self, self._interpreter)
 
     def logits(self, lead: ArrayLike) -> NDArray[np.float32]:
         """Return the logits of a whole lead: open, push, flush.
@@ -129,8 +175,8 @@ class Network:
         return np.concatenate([stream.push(lead), stream.flush()])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the interpreter out: it is built anew from the graph."""
-        return {name: value for name, value in vars(self).items() if name != "_graph"}
+        """Leave out what is built anew from the graph."""
+        return {name: value for name, value in vars(self).items() if name not in ("layers", "_interpreter")}
 
     def to_arrays(self) -> dict[str, NDArray]:
         """Return what `from_arrays` takes: the graph's bytes, and the rest as JSON."""
@@ -149,7 +195,7 @@ class Network:
         try:
             about = json.loads(str(arrays["about"]))
             inputs = about.pop("input")
-            return cls(
+            network = cls(
                 graph=arrays["graph"].astype(np.uint8, casting="no").tobytes(),
                 layout=Layout(**about.pop("layout")),
                 input=NetworkInput(**{**inputs, "scale": RunningScale(**inputs["scale"])}),
@@ -160,6 +206,9 @@ class Network:
             raise ModelFileError(
                 f"The network is incomplete or inconsistent ({error}). Copy the file again, or train anew."
             ) from error
+        if network.is_causal:
+            _ = network.layers  # so that a damaged graph is noticed now
+        return network
 
     def to_bytes(self) -> bytes:
         """Return the network as the content of an ``.npz`` file without pickle."""
@@ -185,93 +234,3 @@ class Network:
                 "pickles are never loaded."
             ) from error
         return cls.from_arrays(arrays)
-
-
-class _Graph:
-    """An interpreter of one LiteRT graph, with its quantisation at both ends."""
-
-    def __init__(self, graph: bytes, *, kernels: Literal["fast", "reference"] = "fast") -> None:
-        litert = require_interpreter()
-        options: dict[str, Any] = {"num_threads": 1}
-        if kernels == "reference":
-            options["experimental_op_resolver_type"] = litert.OpResolverType.BUILTIN_REF
-        try:
-            self._interpreter = litert.Interpreter(model_content=graph, **options)
-            self._interpreter.allocate_tensors()
-            (self._input,) = self._interpreter.get_input_details()
-            (self._output,) = self._interpreter.get_output_details()
-        except (RuntimeError, ValueError) as error:
-            raise ModelFileError(
-                f"The network's graph cannot be read ({error}). Copy the file again, or train anew."
-            ) from error
-
-    def check(self, network: Network) -> None:
-        """Check that the graph takes and gives what the network says."""
-        shapes = tuple(self._input["shape"]), tuple(self._output["shape"])
-        expected = (
-            (1, network.block, NetworkInput.N_INPUTS),
-            (1, network.block // network.layout.stride, len(network.classes)),
-        )
-        if shapes != expected:
-            raise ModelFileError(f"The network's graph has shapes {shapes}, expected {expected}. Train anew.")
-
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logits of a block of inputs, shape (n_outputs, n_classes)."""
-        scale, zero = self._input["quantization"]
-        if scale:  # int8
-            inputs = np.clip(np.round(inputs / np.float32(scale)) + zero, -128, 127).astype(np.int8)
-        self._interpreter.set_tensor(self._input["index"], inputs[None])
-        self._interpreter.invoke()
-        out = self._interpreter.get_tensor(self._output["index"])[0]
-        scale, zero = self._output["quantization"]
-        return (out.astype(np.float32) - np.float32(zero)) * np.float32(scale) if scale else out
-
-
-class NetworkStream:
-    """The logits of one lead, as far as they are complete; made by `Network.open`.
-
-    Notes
-    -----
-    State: the inputs of the latest block, and of the samples that wait for the next one.
-    """
-
-    def __init__(self, network: Network, graph: _Graph) -> None:
-        self._network, self._graph = network, graph
-        self._inputs = network.input.open(fs=network.rate)
-        self._waiting = np.zeros((network.lead_in, NetworkInput.N_INPUTS), np.float32)  # from the next block's start
-        self._n_done = 0  # outputs returned
-
-    def push(self, chunk: ArrayLike) -> NDArray[np.float32]:
-        """Take the next samples, shape (n,); return the logits that are complete now, shape (m, n_classes).
-
-        Raises
-        ------
-        InvalidSignalError
-            If a sample is missing: a stream is for a stretch without.
-        """
-        return self._advance(self._inputs.push(chunk), last=False)
-
-    def flush(self) -> NDArray[np.float32]:
-        """End the lead; return the remaining logits."""
-        return self._advance(self._inputs.flush(), last=True)
-
-    def _advance(self, inputs: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
-        """Run the blocks that are full, all that is left if `last`."""
-        network = self._network
-        layout, block, hop = network.layout, network.block, network.hop
-        self._waiting = np.concatenate([self._waiting, inputs])
-        n_total = -(-self._inputs.position // layout.stride)
-        if last:
-            n_blocks = -(-(n_total - self._n_done) * layout.stride // hop)
-            missing = max(0, (n_blocks - 1) * hop + block - len(self._waiting))
-            self._waiting = np.pad(self._waiting, ((0, missing), (0, 0)))
-        parts = [np.empty((0, len(network.classes)), np.float32)]
-        first = (network.lead_in + layout.lookahead) // layout.stride
-        while len(self._waiting) >= block and (not last or self._n_done < n_total):
-            count = hop // layout.stride
-            if last:
-                count = min(count, n_total - self._n_done)
-            parts.append(self._graph.run(self._waiting[:block])[first : first + count])
-            self._waiting = self._waiting[hop:]
-            self._n_done += count
-        return np.concatenate(parts)
