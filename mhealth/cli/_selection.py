@@ -349,7 +349,7 @@ class Labeling:
         self._selection = selection
         job = selection.job
         self._streams = [
-            load_labeler(job.model or part.kind, job.leads, job.polarity).open(
+            load_labeler(job.model or part.kind, job.leads, job.polarity).open_recorded(
                 fs=part.fs, channels=tuple(selection.channels[row] for row in part.rows)
             )
             for part in selection.parts

@@ -12,6 +12,7 @@ from mhealth.errors import InvalidParameterError
 from mhealth.labeling._ecg_task import ECG
 from mhealth.labeling._examples import LeadCase
 from mhealth.labeling._labeler import Labeler, LabelStream
+from mhealth.labeling._network import NetworkContext
 from mhealth.labeling._network_emission import NetworkEmission, read_by_network
 from mhealth.labeling._task import Task
 from mhealth.labeling._training import Progress, TrainingSettings
@@ -32,7 +33,7 @@ class EcgLabeler(Labeler):
         each lead's own; a lead that drops out now and then does no harm.
     lag : float or None, default=1.5
         Seconds behind the newest candidate after which labels are final; None decodes whole recordings (then there is
-        no stream).
+        no stream, as there is none with a U-Net).
     emission : NetworkEmission, optional
         A neural network in place of the sparse codes.
     training : TrainingSettings, optional
@@ -49,8 +50,7 @@ class EcgLabeler(Labeler):
 
     Notes
     -----
-    A wave comes out of a stream at most 2 s after its end, with a network `Network.delay` later. State: about 13 s of
-    signal and 4 s of candidates a lead.
+    A wave comes out of a stream at most 2 s after its end. State: about 13 s of signal and 4 s of candidates a lead.
 
     Examples
     --------
@@ -136,6 +136,16 @@ class EcgLabeler(Labeler):
                 "leads='early', but the model was trained on single leads. Use 'fused' or 'independent', or fit anew."
             )
         return super()._stream(fs, channels)
+
+    def _check_live(self) -> None:
+        super()._check_live()
+        context = self._fitted().task.front_end.features.context
+        if isinstance(context, NetworkContext) and not context.network.is_causal:
+            raise InvalidParameterError(
+                f"The network {context.network.name!r} reads whole recordings and cannot stream: labels would come "
+                f"{context.lookahead:.0f} s late. Use label(recording) or open_recorded(), or a model with a tcn or "
+                "sparse codes."
+            )
 
     def _check_parameters(self) -> None:
         if self.leads not in ("fused", "independent", "early"):

@@ -13,6 +13,7 @@ from mhealth.core import Recording, Spans
 from mhealth.crf import CommittedSpans, Potentials, SpanDecoder, span_expectations, span_viterbi
 from mhealth.labeling._features import RawFeatures, code, side_by_side
 from mhealth.labeling._lead import LeadStream
+from mhealth.labeling._network import NetworkContext
 from mhealth.labeling._nodes import Nodes, NodeStream
 
 if TYPE_CHECKING:
@@ -32,8 +33,13 @@ _KEPT = 1.0
 
 
 def _slack(task: Task) -> float:
-    """Return the seconds by which the node that shows a wave to be over may follow the moment at which it is."""
-    return task.front_end.segmenter.longest_gap + 2 * task.farthest_edge
+    """Return the seconds that the lag of the decoder is shorter than that of the labels.
+
+    The node that shows a wave to be over may follow the moment at which it is; and a network describes nodes late.
+    """
+    context = task.front_end.features.context
+    late = context.late if isinstance(context, NetworkContext) else 0.0
+    return task.front_end.segmenter.longest_gap + 2 * task.farthest_edge + late
 
 
 class _Decoder(Protocol):

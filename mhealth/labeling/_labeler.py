@@ -236,7 +236,7 @@ class Labeler(BaseEstimator):
                 f"recording {recording.name!r} has {recording.n_samples} samples, {len(recording.channels)} channels; "
                 "expected at least one of each."
             )
-        stream = self._stream(recording.fs, recording.channels)
+        stream = self.open_recorded(fs=recording.fs, channels=recording.channels)
         block = max(1, int(self._block * recording.fs))
         parts = [stream.push(recording.signals[k : k + block]) for k in range(0, recording.n_samples, block)]
         return Spans.concat([*parts, stream.flush()])
@@ -254,15 +254,44 @@ class Labeler(BaseEstimator):
         Raises
         ------
         InvalidParameterError
-            If `fs` is out of range, or `lag` is None: whole-recording decoding cannot stream.
+            If `fs` is out of range, or the labeler cannot stream: `lag` is None, or its network reads whole recordings.
         InvalidSignalError
             If a lead that the model needs is missing.
         """
+        self._check_live()
+        return self._stream(fs, channels)
+
+    def open_recorded(self, *, fs: float, channels: Sequence[str]) -> LabelStream:
+        """Return a stream for a recording that is read piece by piece, in bounded memory.
+
+        As `open`, but for every labeler: spans may come as late as it wants, since the signal is there already.
+
+        Parameters
+        ----------
+        fs : float
+            Sampling rate in Hz.
+        channels : sequence of str
+            One name for each channel.
+
+        Raises
+        ------
+        InvalidParameterError
+            If `fs` is out of range.
+        InvalidSignalError
+            If a lead that the model needs is missing.
+
+        Notes
+        -----
+        With `lag` None memory grows with the recording, which is decoded at its end.
+        """
+        return self._stream(fs, channels)
+
+    def _check_live(self) -> None:
+        """Check that labels come soon after their signal."""
         if self.lag is None:
             raise InvalidParameterError(
                 "lag=None decodes whole recordings and cannot stream; give seconds, or use label()."
             )
-        return self._stream(fs, channels)
 
     def _stream(self, fs: float, channels: Sequence[str]) -> LabelStream:
         self._check_parameters()

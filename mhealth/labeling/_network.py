@@ -61,6 +61,14 @@ class NetworkContext:
         """Seconds after a candidate that its numbers may depend on, at least."""
         return max(stop for _, stop in _MEANS) + self.network.delay
 
+    @property
+    def late(self) -> float:
+        """Seconds by which it describes a candidate of a stream later than windows and beats do.
+
+        Zero for a network that reads whole recordings: nobody waits for it.
+        """
+        return self.network.delay if self.network.is_causal else 0.0
+
     def open(self, *, rate: float, warm_up: int) -> NetworkTracker:
         """Return a tracker at the start of a stretch; the network's inputs must be complete after `warm_up` samples."""
         assert rate == self.network.rate

@@ -24,7 +24,9 @@ _TRAINED_ON = 2560
 """Samples at 250 Hz that a network is trained on at a time: 10 s, eight beats or more."""
 
 _BLOCK = {"unet": 8192, "tcn": 1280}
-"""Samples that a trained network takes at a time: long, for little overlap; short, for little delay (1.5 s)."""
+"""Samples that the graph of a trained network takes at a time: long, for little overlap. A TCN runs sample by sample
+here; the length of its graph is for others that use it.
+"""
 
 _LOOKAHEAD = {"unet": 0, "tcn": 76}
 """Samples by which the outputs of a causal network come late: 0.3 s, the longest wave but for T."""

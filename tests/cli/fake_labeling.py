@@ -74,7 +74,7 @@ class Labeler:
         return self
 
     def label(self, recording):
-        stream = self.open(fs=recording.fs, channels=recording.channels)
+        stream = self.open_recorded(fs=recording.fs, channels=recording.channels)
         return Spans.concat([stream.push(recording.signals), stream.flush()])
 
     def save(self, path, training=()):
@@ -98,7 +98,7 @@ class EcgLabeler(Labeler):
             return super().save(path, training)
         return Path(path).write_text(str(self.emission))
 
-    def open(self, *, fs, channels):
+    def open_recorded(self, *, fs, channels):
         return Stream(fs, tuple(channels))
 
 
@@ -106,7 +106,7 @@ class BreathLabeler(Labeler):
     def __init__(self, polarity="auto", lag=3.0, random_state=None):
         self.polarity, self.lag, self.random_state = polarity, lag, random_state
 
-    def open(self, *, fs, channels):
+    def open_recorded(self, *, fs, channels):
         return BreathStream(fs, tuple(channels), self.polarity)
 
 
