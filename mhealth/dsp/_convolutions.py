@@ -165,9 +165,11 @@ class Convolution(_Layer):
     NUMBER = np.float32
 
     def __post_init__(self) -> None:
-        """Check shapes and types."""
+        """Check shapes, types and values."""
         self._check_weights()
         self._check_outputs("bias", self.bias, np.float32)
+        if not np.isfinite(self.weights).all() or not np.isfinite(self.bias).all():
+            raise InvalidParameterError("weights and bias must be finite.")
 
     @property
     def silence(self) -> int:
@@ -264,10 +266,11 @@ class QuantizedConvolution(_Layer):
         multipliers = [*self.multipliers.tolist(), *of_addition.multipliers]
         shifts = [*self.shifts.tolist(), *of_addition.shifts]
         largest = 255 * np.abs(self.weights.astype(np.int64)).sum(axis=(0, 1)) + np.abs(self.bias.astype(np.int64))
-        if min(multipliers) < 0 or min(shifts) < -31 or (largest << np.maximum(self.shifts, 0)).max() >= 2**31:
+        most = float((largest * np.exp2(np.maximum(self.shifts, 0, dtype=np.float64))).max())
+        if min(multipliers) < 0 or min(shifts) < -31 or most >= 2**31:
             raise InvalidParameterError(
-                f"multipliers from {min(multipliers)}, shifts from {min(shifts)} to {max(shifts)}, sums to "
-                f"{largest.max()}: expected multipliers from 0, shifts from -31, and sums · 2^shift below 2^31."
+                f"multipliers from {min(multipliers)}, shifts from {min(shifts)}, sums · 2^shift to {most:.3g}: "
+                "expected multipliers from 0, shifts from -31, and sums · 2^shift below 2^31."
             )
         if max(of_addition.shifts) > 0:
             raise InvalidParameterError(f"shifts={of_addition.shifts} of an addition must not be positive.")

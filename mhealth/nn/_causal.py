@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from mhealth.dsp import (
     QuantizedConvolution,
     quantized_multiplier,
 )
-from mhealth.errors import InvalidParameterError, ModelFileError
+from mhealth.errors import ModelFileError
 from mhealth.nn._flatbuffer import Graph, Operator, Tensor
 
 __all__ = ["to_convolutions"]
@@ -53,7 +54,7 @@ def to_convolutions(graph: Graph) -> Convolutions:
     """
     try:
         return _Reading(graph).stack()
-    except (IndexError, InvalidParameterError, _Refused) as error:
+    except (ArithmeticError, LookupError, ValueError) as error:
         raise ModelFileError(
             f"The network's graph cannot run sample by sample: {error}. Expected causal convolutions (PAD, CONV_2D) "
             "and additions (ADD) of float32 or int8. Train anew."
@@ -95,7 +96,7 @@ class _Reading:
         values = self._tensor(index).values
         if values is None:
             raise _Refused("something that must be fixed is computed")
-        return values
+        return np.array(values)  # aligned, as the file need not be
 
     def _source(self, index: int) -> _Source:
         if index not in self._sources:
@@ -141,6 +142,8 @@ class _Reading:
         scaled, (before, after) = self._tensor(operator.inputs[1]), (_quantization(inputs), _quantization(outputs))
         if scaled.zero_points.any() or scaled.axis != 0 or len(scaled.scales) not in (1, len(bias)):
             raise _Refused("CONV_2D has filters with zero points, or with scales of something else than outputs")
+        if not np.isfinite(scaled.scales).all():
+            raise _Refused("CONV_2D has filters without scales")
         factors = before.scale * np.broadcast_to(scaled.scales.astype(np.float64), len(bias)) / after.scale
         multipliers, shifts = np.array([quantized_multiplier(factor) for factor in factors.tolist()], np.int32).T
         layer = QuantizedConvolution(
@@ -186,6 +189,7 @@ class _Reading:
 
 def _quantization(tensor: Tensor) -> Quantization:
     """Return the one scale and zero point of a tensor of int8."""
-    if tensor.number != "int8" or len(tensor.scales) != 1 or len(tensor.zero_points) != 1 or not tensor.scales[0] > 0:
-        raise _Refused(f"a tensor of {tensor.number} has scales {tensor.scales.tolist()}")
-    return Quantization(float(tensor.scales[0]), int(tensor.zero_points[0]))
+    scales, zero_points = tensor.scales.tolist(), tensor.zero_points.tolist()
+    if tensor.number != "int8" or len(scales) != 1 or len(zero_points) != 1 or not 0 < scales[0] < math.inf:
+        raise _Refused(f"a tensor of {tensor.number} has scales {scales} and zero points {zero_points}")
+    return Quantization(scales[0], zero_points[0])

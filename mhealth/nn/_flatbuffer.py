@@ -180,7 +180,7 @@ def _name(code: _Table) -> str:
 def _tensor(table: _Table, buffers: list[NDArray]) -> Tensor:
     shape, number = table.indices(0), _NUMBERS.get(table.number(1, "<b"), "")
     content = buffers[table.number(2, "<I")]
-    values = np.frombuffer(content.tobytes(), number).reshape(shape) if content.size and number else None
+    values = content.view(number).reshape(shape) if content.size and number else None
     quantization = table.table(4)
     return Tensor(
         shape=shape,
