@@ -123,11 +123,12 @@ class Network:
         graph = read_graph(self.graph)
         layers = to_convolutions(graph)
         self._check_shapes(graph.tensors[graph.inputs[0]].shape, graph.tensors[graph.outputs[0]].shape)
-        found = layers.stride, layers.reach
-        expected = self.layout.stride, self.layout.before + self.layout.lookahead
+        found = layers.stride, max(0, layers.reach - self.layout.lookahead)
+        expected = self.layout.stride, self.layout.before
         if found != expected:
             raise ModelFileError(
-                f"The network's graph has stride and reach {found}, its layout says {expected}. Train anew."
+                f"The network's graph has a stride and looks back by {found} samples, its layout says {expected}. "
+                "Train anew."
             )
         return layers
 

@@ -57,6 +57,21 @@ def test_above_a_trained_network_only_the_crf_is_learned(labeler, tmp_path):
     assert not any("network" in stage for stage in stages)
 
 
+def test_above_a_u_net_recordings_are_labelled_piece_by_piece_but_not_live():
+    from mhealth.nn import to_network, unet
+
+    small = to_network(unet(1024, widths=(4, 6, 8), dilations=(2,)), block=1024)
+    labeler = EcgLabeler(emission=NetworkEmission(architecture="unet", network=small))
+    cases = [ecg(seed, duration=20.0, leads=("II",)) for seed in range(3)]
+    labeler.fit([recording for recording, _ in cases], [truth for _, truth in cases])
+    recording, _ = ecg(34, duration=20.0, leads=("I", "II"))
+    stream = labeler.open_recorded(fs=recording.fs, channels=recording.channels)
+    parts = [stream.push(part) for part in np.array_split(recording.signals, 23)]
+    assert rows(Spans.concat([*parts, stream.flush()])) == rows(labeler.label(recording))
+    with pytest.raises(InvalidParameterError, match="reads whole recordings and cannot stream"):
+        labeler.open(fs=250.0, channels=("II",))
+
+
 def test_an_architecture_that_is_not_there_is_refused():
     with pytest.raises(InvalidParameterError, match="architecture='rnn' must be 'unet' or 'tcn'"):
         NetworkEmission(architecture="rnn")

@@ -9,6 +9,8 @@ from network_cases import lead
 
 from mhealth.errors import InvalidParameterError, ModelFileError
 from mhealth.nn import Network, NetworkInput, count_macs, layout_of, load_keras, save_keras, tcn, to_network, unet
+from mhealth.nn._flatbuffer import read_graph
+from mhealth.nn._interpreter import Interpreter
 
 tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'mhealth[cnn]'")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed: pip install 'mhealth[litert]'")
@@ -125,6 +127,66 @@ def test_the_length_of_blocks_leaves_no_trace(network, whole):
     samples = lead(3000)
     # Equal but for the order of float32 sums within a kernel.
     np.testing.assert_allclose(network.logits(samples), whole.logits(samples), atol=1e-5)
+
+
+def reference(network: Network, samples: np.ndarray) -> np.ndarray:
+    """Return what LiteRT's reference kernels say of a lead that fits into the block, zeros behind it."""
+    layout = network.layout
+    inputs = np.zeros((network.block, 3), np.float32)
+    inputs[: len(samples)] = network.input.prepare(samples, fs=250.0)
+    late = layout.lookahead // layout.stride
+    return Interpreter(network.graph, kernels="reference").run(inputs)[late : late + -(-len(samples) // layout.stride)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_causal_network_in_int8_says_what_the_whole_graph_says_to_the_bit(seed):
+    network = tcn(1280, width=5 + 3 * seed, dilations=(1, 2, 4, 8, 16, 32)[: 2 + seed], seed=seed)
+    bias = np.random.default_rng(seed).normal(size=4)
+    network.set_weights([*network.get_weights()[:-1], bias])
+    blocks = np.stack([NetworkInput().prepare(lead(1280, k), fs=250.0) for k in range(3)])
+    converted = to_network(network, block=1280, lookahead=40, representative=blocks)
+    # As large as the inputs get, and beyond the ranges that were seen.
+    for samples in (lead(1200, 77), 3 * np.sign(lead(1200, 78)), np.random.default_rng(seed).normal(size=1200)):
+        np.testing.assert_array_equal(converted.logits(samples), reference(converted, samples))
+
+
+def test_a_causal_network_in_float_says_what_the_whole_graph_says():
+    network = to_network(small("tcn", 1280), block=1280, lookahead=40)
+    np.testing.assert_allclose(network.logits(lead(1200)), reference(network, lead(1200)), rtol=0, atol=1e-5)
+
+
+def test_a_graph_is_read_as_by_the_official_reader(network, in_int8):
+    from ai_edge_litert import schema_py_generated as schema
+
+    for graph in (network.graph, in_int8.graph):
+        ours, theirs = read_graph(graph), schema.ModelT.InitFromPackedBuf(graph)
+        (subgraph,) = theirs.subgraphs
+        assert len(ours.tensors) == len(subgraph.tensors)
+        for own, other in zip(ours.tensors, subgraph.tensors, strict=True):
+            assert own.shape == tuple(other.shape)
+            data = theirs.buffers[other.buffer].data
+            assert (own.values is None) == (data is None)
+            assert own.values is None or own.values.tobytes() == bytes(data)
+            scales = other.quantization.scale if other.quantization is not None else None
+            assert own.scales.tolist() == ([] if scales is None else scales.tolist())
+        names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+        for own, other in zip(ours.operators, subgraph.operators, strict=True):
+            assert own.name == names[theirs.operatorCodes[other.opcodeIndex].builtinCode]
+            assert own.inputs == tuple(other.inputs)
+            assert own.outputs == tuple(other.outputs)
+            if own.name == "CONV_2D":
+                options = other.builtinOptions
+                assert own.options == {
+                    "padding": options.padding, "stride_width": options.strideW, "stride_height": options.strideH,
+                    "activation": options.fusedActivationFunction, "dilation_width": options.dilationWFactor,
+                    "dilation_height": options.dilationHFactor,
+                }  # fmt: skip
+
+
+def test_a_graph_that_is_not_causal_has_no_layers_to_stream():
+    network = to_network(small("unet"), block=512)
+    with pytest.raises(ModelFileError, match="cannot run sample by sample"):
+        _ = network.layers
 
 
 def test_the_length_of_blocks_leaves_no_trace_to_the_bit_in_int8(name, in_int8):
