@@ -1,4 +1,7 @@
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -137,6 +140,40 @@ def test_more_outputs_than_are_computed_together_leave_no_seam(rng):
     stream = stack.open()
     one_by_one = np.concatenate([stream.push(row[None]) for row in inputs])
     np.testing.assert_array_equal(stack.open().push(inputs), one_by_one)
+
+
+def test_kernels_compute_the_same_to_the_bit_without_compilation():
+    script = """
+import numpy as np
+from mhealth.dsp import Convolution, Convolutions, QuantizedAddition, QuantizedConvolution
+rng = np.random.default_rng(0)
+layers = [
+    Convolution(
+        weights=rng.normal(size=(3, 4, 4)).astype("f4"), bias=rng.normal(size=4).astype("f4"), dilation=2, relu=k > 0,
+        shortcut=0 if k else None,
+    )
+    for k in range(2)
+]
+print(Convolutions(layers=tuple(layers)).open().push(rng.normal(size=(30, 4))).tobytes().hex())
+layers = [
+    QuantizedConvolution(
+        weights=rng.integers(-127, 128, (3, 4, 4)).astype("i1"), bias=rng.integers(-999, 999, 4).astype("i4"),
+        multipliers=rng.integers(2**30, 2**31, 4).astype("i4"), shifts=np.full(4, -6, "i4"), zero_points=(3, 3),
+        addition=QuantizedAddition(0, (3, 3, 3), (2**30, 2**30, 2**30), (0, 0, -18)) if k else None,
+    )
+    for k in range(2)
+]
+print(Convolutions(layers=tuple(layers)).open().push(rng.integers(-128, 128, (30, 4)).astype("i1")).tobytes().hex())
+"""
+    said = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", script],
+            env={**os.environ, "NUMBA_DISABLE_JIT": disabled}, capture_output=True, text=True, check=True,
+        ).stdout
+        for disabled in ("0", "1")
+    ]  # fmt: skip
+    assert said[0] == said[1]
+    assert len(set(said[0])) > 10
 
 
 def test_stride_and_reach_are_what_outputs_depend_on():

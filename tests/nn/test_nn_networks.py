@@ -105,7 +105,7 @@ def test_where_inputs_are_zero_so_are_activations(name):
     assert not np.any(before_logits(np.zeros((1, 512, 3), np.float32)))
 
 
-def test_litert_says_what_keras_says(name, network):
+def test_a_converted_network_says_what_keras_says(name, network):
     samples = lead(700)
     margin = 640  # of zeros on either side, more than an output depends on
     inputs = np.zeros((1, 2048, 3), np.float32)
