@@ -317,7 +317,8 @@ class Convolutions:
 
     Parameters
     ----------
-    layers : tuple of Convolution, or tuple of QuantizedConvolution
+    layers : tuple of Convolution or QuantizedConvolution
+        All of one kind.
     inputs, outputs : Quantization, optional
         What whole numbers at both ends stand for.
 
@@ -334,7 +335,7 @@ class Convolutions:
     array([1., 3., 7.], dtype=float32)
     """
 
-    layers: tuple[Convolution, ...] | tuple[QuantizedConvolution, ...]
+    layers: tuple[Convolution | QuantizedConvolution, ...]
     inputs: Quantization | None = None
     outputs: Quantization | None = None
 

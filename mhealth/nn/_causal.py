@@ -85,7 +85,7 @@ class _Reading:
             raise _Refused("its output is not that of its last layer")
         ends = self._tensor(graph.inputs[0]), self._tensor(graph.outputs[0])
         inputs, outputs = (_quantization(end) if end.number == "int8" else None for end in ends)
-        return Convolutions(layers=tuple(self._layers), inputs=inputs, outputs=outputs)  # type: ignore[arg-type]
+        return Convolutions(layers=tuple(self._layers), inputs=inputs, outputs=outputs)
 
     def _tensor(self, index: int) -> Tensor:
         if index < 0:
@@ -135,7 +135,7 @@ class _Reading:
             raise _Refused("CONV_2D takes other outputs than those of the layer before")
         if options["activation"] not in (_NONE, _RELU):
             raise _Refused(f"CONV_2D has activation {options['activation']}")
-        weights, relu = filters[:, 0].transpose(1, 2, 0), options["activation"] == _RELU
+        weights, relu = np.ascontiguousarray(filters[:, 0].transpose(1, 2, 0)), options["activation"] == _RELU
         if inputs.number == "float32":
             self._append(operator, Convolution(weights=weights, bias=bias, stride=stride, dilation=dilation, relu=relu))
             return
@@ -171,7 +171,7 @@ class _Reading:
             raise _Refused("ADD takes other tensors than the outputs of the last layer and of one before it")
         if operator.options["activation"] != _NONE:
             raise _Refused(f"ADD has activation {operator.options['activation']}")
-        # In the layers to come, what the last layer gives is the sum; without it, it is given no more.
+        # From here on the last layer gives the sum: nothing may take what it gave before.
         self._sources = {index: source for index, source in self._sources.items() if source.layer != own.layer}
         self._sources[operator.outputs[0]] = own
         if isinstance(layer, Convolution):

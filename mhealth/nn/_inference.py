@@ -123,12 +123,11 @@ class Network:
         graph = read_graph(self.graph)
         layers = to_convolutions(graph)
         self._check_shapes(graph.tensors[graph.inputs[0]].shape, graph.tensors[graph.outputs[0]].shape)
-        found = layers.stride, max(0, layers.reach - self.layout.lookahead)
-        expected = self.layout.stride, self.layout.before
-        if found != expected:
+        before = max(0, layers.reach - self.layout.lookahead)
+        if (layers.stride, before) != (self.layout.stride, self.layout.before):
             raise ModelFileError(
-                f"The network's graph has a stride and looks back by {found} samples, its layout says {expected}. "
-                "Train anew."
+                f"The network's graph has stride {layers.stride} and looks back {before} samples; its layout says "
+                f"{self.layout.stride} and {self.layout.before}. Train anew."
             )
         return layers
 

@@ -117,7 +117,7 @@ def test_a_graph_that_is_another_than_the_network_says_is_refused(network):
     for change, said in (
         ({"block": 640}, "shapes"),
         ({"classes": ["background", "P"]}, "shapes"),
-        ({"layout": {**about["layout"], "before": 900}}, "looks back by"),
+        ({"layout": {**about["layout"], "before": 900}}, "looks back 951 samples; its layout says 4 and 900"),
     ):
         with pytest.raises(ModelFileError, match=said):
             Network.from_arrays({**arrays, "about": np.array(json.dumps({**about, **change}))})
