@@ -33,7 +33,9 @@ TINY = 0.35  # minutes: two records and a rest
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Path of a model that has hardly learned anything: what it costs to run does not depend on that."""
     recording, annotation = synthetic_ecg(fs=250, duration=20, leads=("II",), seed=1)
-    training = TrainingSettings(n_atoms=12, n_nonzero=3, n_first=8, n_second=4, n_epochs=1, n_augmented=0, batch_size=1)
+    training = TrainingSettings(
+        n_atoms=12, n_nonzero=3, n_first=8, n_second=4, n_epochs=1, fewest_steps=150, n_augmented=0, batch_size=1
+    )
     path = tmp_path_factory.mktemp("model") / "tiny.npz"
     EcgLabeler(training=training).fit([recording], [annotation]).save(path)
     return str(path)
@@ -43,7 +45,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def breath_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Path of a model of breaths that has hardly learned anything."""
     recording, annotation = synthetic_respiration(fs=25.0, duration=60.0, seed=1)
-    training = TrainingSettings(n_atoms=8, n_nonzero=3, n_first=8, n_second=4, n_epochs=1, n_augmented=0, batch_size=1)
+    training = TrainingSettings(
+        n_atoms=8, n_nonzero=3, n_first=8, n_second=4, n_epochs=1, fewest_steps=150, n_augmented=0, batch_size=1
+    )
     path = tmp_path_factory.mktemp("model") / "breaths.npz"
     BreathLabeler(training=training, n_simulated=0).fit([recording], [annotation]).save(path)
     return str(path)

@@ -105,6 +105,7 @@ class BreathLabeler(Labeler):
             n_first=64,
             n_second=32,
             n_epochs=6,
+            fewest_steps=150,
             n_augmented=2,
             batch_size=2,
             learning_rate=3e-3,

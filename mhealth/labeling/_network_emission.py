@@ -84,7 +84,7 @@ class NetworkEmission:
     @property
     def settings(self) -> TrainingSettings:
         """How the CRF above a network is trained: most has been learned below, so that small layers do."""
-        return TrainingSettings(n_first=64, n_second=32, dropout=0.0, n_augmented=2)
+        return TrainingSettings(n_first=64, n_second=32, dropout=0.0, fewest_steps=500, n_augmented=2)
 
     def trained(
         self,

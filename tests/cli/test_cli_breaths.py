@@ -28,7 +28,9 @@ from mhealth.simulate import synthetic_respiration
 
 DATA = Path(os.environ.get("MHEALTH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 SCORER = DATA.parent / "acceptance" / "score.py"
-TINY = TrainingSettings(n_atoms=12, n_nonzero=3, n_first=16, n_second=8, n_epochs=4, n_augmented=0, batch_size=2)
+TINY = TrainingSettings(
+    n_atoms=12, n_nonzero=3, n_first=16, n_second=8, n_epochs=4, fewest_steps=150, n_augmented=0, batch_size=2
+)
 
 
 def table(result):

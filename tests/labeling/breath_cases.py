@@ -10,7 +10,7 @@ from mhealth.simulate import synthetic_respiration
 INSPIRATION, EXPIRATION, PAUSE, UNUSABLE = range(len(BREATH_PHASES) + 1)
 
 TINY = TrainingSettings(
-    n_atoms=16, n_first=24, n_second=12, n_epochs=6, n_augmented=1, batch_size=4, learning_rate=1e-2
+    n_atoms=16, n_first=24, n_second=12, n_epochs=6, fewest_steps=150, n_augmented=1, batch_size=4, learning_rate=1e-2
 )
 """Learns simulated breaths in a few seconds; of real ones it knows nothing."""
 

@@ -9,7 +9,7 @@ from mhealth.simulate import add_noise, synthetic_ecg
 LEADS = ("I", "II", "V5")
 
 TINY = TrainingSettings(
-    n_atoms=24, n_first=32, n_second=16, n_epochs=6, n_augmented=1, batch_size=6, learning_rate=1e-2
+    n_atoms=24, n_first=32, n_second=16, n_epochs=6, fewest_steps=150, n_augmented=1, batch_size=6, learning_rate=1e-2
 )
 """Learns the waves of simulated leads in a few seconds; of real ones it knows nothing."""
 

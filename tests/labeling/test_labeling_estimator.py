@@ -17,7 +17,15 @@ from mhealth.labeling._ecg_task import ECG
 LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
 
 SMALL = TrainingSettings(
-    n_atoms=12, n_nonzero=3, n_first=16, n_second=8, n_epochs=2, n_augmented=1, batch_size=4, learning_rate=1e-2
+    n_atoms=12,
+    n_nonzero=3,
+    n_first=16,
+    n_second=8,
+    n_epochs=2,
+    fewest_steps=150,
+    n_augmented=1,
+    batch_size=4,
+    learning_rate=1e-2,
 )
 
 
@@ -124,7 +132,14 @@ def test_cross_validation_by_subject_works(rng):
     recordings, annotations = cases(range(6))
     groups = ["a", "b", "c", "a", "b", "c"]
     settings = TrainingSettings(
-        n_atoms=16, n_first=32, n_second=16, n_epochs=20, n_augmented=0, batch_size=2, learning_rate=1e-2
+        n_atoms=16,
+        n_first=32,
+        n_second=16,
+        n_epochs=20,
+        fewest_steps=150,
+        n_augmented=0,
+        batch_size=2,
+        learning_rate=1e-2,
     )
     scores = cross_val_score(
         EcgLabeler(training=settings), recordings, annotations, groups=groups, cv=GroupKFold(3), error_score="raise"
