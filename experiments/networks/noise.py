@@ -86,7 +86,7 @@ def neurokit(recording: Recording) -> Spans:
 
 
 def measured(ground: Ground, fold: int, labels: Callable[[Recording], Spans]) -> dict[str, dict[str, float]]:
-    """Return the figures at every ratio, of the same pieces of noise for everybody."""
+    """Return the figures of all leads at every ratio, of the same pieces of noise for everybody."""
     (recorded,) = (part for part in halves(ground.noise, second=True) if part.name == NOISE)
     cases, found = ground.tested(fold), {}
     rates = Fraction(cases[0].recording.fs / recorded.fs).limit_denominator(1000)
@@ -108,20 +108,23 @@ def main() -> None:
     ground = Ground.read(given.data, Terminal(quiet=False))
     print("| | " + " | ".join("clean" if np.isinf(r) else f"{r:g} dB" for r in SNR_DB) + " | lost at 6 dB |")
     for name in given.of.split(","):
-        figures = kept(given.out, f"{name}-{given.fold}", partial(run, name, ground, given.fold, given.out))
-        macro = [figures[str(snr_db)]["ludb.150ms.macro"] for snr_db in SNR_DB]
-        print(f"| {name} | " + " | ".join(f"{m:.2f}" for m in macro) + f" | {macro[0] - macro[2]:.2f} |")
+        for leads in ("independent",) if name == "neurokit" else ("independent", "fused"):
+            figures = kept(
+                given.out, f"{name}-{given.fold}-{leads}", partial(run, name, leads, ground, given.fold, given.out)
+            )
+            macro = [figures[str(snr_db)]["ludb.150ms.macro"] for snr_db in SNR_DB]
+            print(f"| {name}, {leads} | " + " | ".join(f"{m:.2f}" for m in macro) + f" | {macro[0] - macro[2]:.2f} |")
 
 
-def run(name: str, ground: Ground, fold: int, out: Path) -> dict[str, dict[str, float]]:
-    """Return the figures of one method; its model stays in the folder."""
+def run(name: str, leads: str, ground: Ground, fold: int, out: Path) -> dict[str, dict[str, float]]:
+    """Return the figures of one method, leads alone or fused; its model stays in the folder."""
     if name == "neurokit":
         return measured(ground, fold, neurokit)
     path = out / f"{name}-{fold}.npz"
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
         trained(name, ground.training(fold), halves(ground.noise, second=False)).save(path)
-    return measured(ground, fold, load(path).set_params(leads="independent").label)
+    return measured(ground, fold, load(path).set_params(leads=leads).label)
 
 
 if __name__ == "__main__":
