@@ -80,30 +80,29 @@ class NetworkTracker:
     """The logits of one stretch. State: the network's stream, and the latest outputs."""
 
     def __init__(self, network: Network) -> None:
-        self._stride, self._rate = network.layout.stride, network.rate
+        self._stride = network.layout.stride
         self._stream: NetworkStream = network.open()
         self._first = 0  # output that the first row kept belongs to
         self._odds = np.empty((0, len(network.classes) - 1), np.float32)
         self._probability = self._odds
         self.followed = 0
-        self._near = np.array([round(seconds * self._rate) for seconds in _NEAR])
-        step = max(self._stride, round(_STEP * self._rate))
-        self._means = [
-            np.arange(round(start * self._rate), round(stop * self._rate) + 1, step) for start, stop in _MEANS
-        ]
+        self._near = np.array([round(seconds * network.rate) for seconds in _NEAR])
+        self._starts, last = np.array([[round(edge * network.rate) for edge in edges] for edges in _MEANS]).T
+        self._step = max(1, round(_STEP * network.rate / self._stride))  # in outputs
+        self._counts = (last - self._starts) // (self._step * self._stride) + 1
 
     def push(self, signal: NDArray[np.float32], origin: int, n_new: int, *, ended: bool) -> None:
         """Run the network as far as the signal goes."""
+        from mhealth._kernels._network import weigh
+
         logits = self._stream.push(signal[len(signal) - n_new :])
         if ended:
             logits = np.concatenate([logits, self._stream.flush()])
         self.followed = origin + len(signal)
         drop = max(0, min(origin // self._stride - self._first, len(self._odds)))
         self._first += drop
-        # In units in which most are within 2 of 0; probabilities from logits without overflow.
-        odds = np.clip(logits[:, 1:] - logits[:, :1], -_LARGEST, _LARGEST) / np.float32(_LARGEST / 2)
-        weight = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        probability = weight[:, 1:] / weight.sum(axis=1, keepdims=True)
+        odds, probability = np.empty((2, len(logits), logits.shape[1] - 1), np.float32)
+        weigh(logits, np.float32(_LARGEST), odds, probability)
         self._odds = np.concatenate([self._odds[drop:], odds])
         self._probability = np.concatenate([self._probability[drop:], probability])
 
@@ -118,19 +117,13 @@ class NetworkTracker:
         dense: NDArray[np.float32],
     ) -> None:
         """Read the outputs around candidates; beyond the ends of the stretch its first and last count."""
-        if not len(positions):
-            return
-        # An output tells of the middle of its samples; between two, edges would be read as late as half a stride.
-        at = positions[:, None] + self._near - (self._stride - 1) / 2
-        part = (at % self._stride / self._stride).astype(np.float32)[..., None]
-        before, after = (self._odds[self._rows(at + step)] for step in (0, self._stride))
-        parts = [(before + part * (after - before)).reshape(len(positions), -1)]
-        parts += [self._probability[self._rows(positions[:, None] + of)].mean(axis=1) for of in self._means]
-        dense[:] = np.concatenate(parts, axis=1)
+        from mhealth._kernels._network import describe
 
-    def _rows(self, samples: NDArray) -> NDArray[np.int64]:
-        """Return the rows of the outputs that tell of samples."""
-        return np.clip((samples // self._stride).astype(np.int64) - self._first, 0, len(self._odds) - 1)
+        if len(positions):
+            describe(
+                self._odds, self._probability, self._first, self._stride, positions, self._near, self._starts,
+                self._counts, self._step, dense,
+            )  # fmt: skip
 
 
 class Stretch(NamedTuple):

@@ -10,26 +10,28 @@ from mhealth.nn import Layout, Network
 
 
 class Spelled:
-    """The stream of a network whose logits spell out the lead, two samples at a time, once both are there."""
+    """The stream of a network whose logits spell out the first of `stride` samples, once all of them are there."""
 
-    def __init__(self) -> None:
+    def __init__(self, stride) -> None:
+        self._stride = stride
         self._waiting = np.empty(0, np.float32)
 
     def push(self, chunk) -> np.ndarray:
         self._waiting = np.concatenate([self._waiting, chunk])
-        n = len(self._waiting) // 2 * 2
-        done, self._waiting = self._waiting[:n:2], self._waiting[n:]
+        n = len(self._waiting) // self._stride * self._stride
+        done, self._waiting = self._waiting[: n : self._stride], self._waiting[n:]
         return np.stack([np.zeros_like(done), done, -done, 2 * done], axis=1)
 
     def flush(self) -> np.ndarray:
-        return self.push(self._waiting[-1:]) if len(self._waiting) else self.push([])
+        missing = -len(self._waiting) % self._stride
+        return self.push(np.repeat(self._waiting[-1:], missing))
 
 
 class SpellingNetwork(Network):
     """A network that spells out the lead."""
 
     def open(self) -> Spelled:
-        return Spelled()
+        return Spelled(self.layout.stride)
 
 
 @pytest.fixture
@@ -86,6 +88,34 @@ def test_beyond_the_ends_the_first_and_last_outputs_count(context):
     found = described(context, samples, [0, 300, 599])
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[2], found[1])
+
+
+def plain_description(logits, positions, stride) -> np.ndarray:
+    """Return what logits say around candidates, as NumPy does it in float64."""
+    logits = logits.astype(np.float64)
+    odds = np.clip(logits[:, 1:] - logits[:, :1], -8, 8) / 4
+    probability = np.exp(logits)[:, 1:] / np.exp(logits).sum(axis=1, keepdims=True)
+    middles = np.arange(len(logits)) * stride + (stride - 1) / 2
+    at = positions[:, None] + np.arange(-20, 21, 4)
+    near = np.stack([np.interp(at, middles, column) for column in odds.T], axis=-1)
+    means = []
+    for start, stop in ((-38, 0), (0, 38), (-100, -38), (38, 100)):
+        rows = (positions[:, None] + np.arange(start, stop + 1, max(4, stride))) // stride
+        means.append(probability[np.clip(rows, 0, len(logits) - 1)].mean(axis=1))
+    return np.concatenate([near.reshape(len(positions), -1), *means], axis=1)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+def test_a_network_of_any_stride_is_read_as_plain_numpy_reads_it(stride, rng):
+    layout = Layout(stride=stride, before=0, after=0, alignment=stride)
+    context = NetworkContext(network=SpellingNetwork(name="spelling", graph=b"", layout=layout, block=64))
+    samples = rng.normal(0, 4, 1000).astype(np.float32)
+    spelled = Spelled(stride)
+    logits = np.concatenate([spelled.push(samples), spelled.flush()])
+    positions = np.arange(0, 1000, 3)
+    np.testing.assert_allclose(
+        described(context, samples, positions), plain_description(logits, positions, stride), rtol=1e-5, atol=1e-6
+    )  # float32 beside float64
 
 
 def case(**changes) -> LeadCase:
