@@ -60,6 +60,24 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="TensorBoard's log of a network's training.", show_default=False),
     ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.keras",
+            help="Learn only the CRF, above this trained network (see --keep).",
+            show_default=False,
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.keras", help="Write the trained network here too, for Keras.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "int8"] | None,
+        typer.Option(
+            help="Of a network at work; int8 as microcontrollers have it. (default: float32)", show_default=False
+        ),
+    ] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -91,7 +109,7 @@ def train(
         ]
     labeler = untrained(
         kind_of_marks(cases), noise=load_noise(noise, data), seed=seed,
-        emission=model, checkpoint=checkpoint, log_dir=log_dir,
+        emission=model, checkpoint=checkpoint, log_dir=log_dir, network=network, keep=keep, precision=precision,
     )  # fmt: skip
     fit(labeler, cases, terminal)
     labeler.save(out, training=sources)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mhealth.cli._datasets import Dataset, chosen_records, open_dataset
 from mhealth.cli._selection import Kind
@@ -119,8 +119,7 @@ def untrained(
     noise: list[Recording] | None,
     seed: int,
     emission: str = "sparse",
-    checkpoint: Path | None = None,
-    log_dir: Path | None = None,
+    **of_network: Any,
 ) -> EcgLabeler | BreathLabeler:
     """Return a labeler of a kind of signal that has learned nothing yet.
 
@@ -132,20 +131,22 @@ def untrained(
     seed : int
     emission : {"sparse", "unet", "tcn"}
         What describes the signal.
-    checkpoint, log_dir : Path, optional
-        Of the training of a network.
+    **of_network
+        Parameters of `NetworkEmission`; those that are None have their defaults.
 
     Raises
     ------
     InvalidParameterError
-        If there is noise or a network for a labeler of breaths, which has neither, or a checkpoint without a network.
+        If there is noise or a network for a labeler of breaths, which has neither, or a network's option without one.
     MissingExtraError
         If a network is to be trained and TensorFlow is not installed.
     """
     from mhealth.labeling import BreathLabeler, EcgLabeler
 
-    if emission == "sparse" and (checkpoint is not None or log_dir is not None):
-        raise InvalidParameterError("--checkpoint and --log-dir are of a network's training. Add --model unet or tcn.")
+    of_network = {name: value for name, value in of_network.items() if value is not None}
+    if emission == "sparse" and of_network:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in of_network)
+        raise InvalidParameterError(f"{options}: of a network only. Add --model unet or tcn, or leave it out.")
     if kind == "ecg":
         if emission == "sparse":
             return EcgLabeler(noise=noise, random_state=seed)
@@ -153,11 +154,7 @@ def untrained(
         from mhealth.nn import require_tensorflow
 
         require_tensorflow()
-        network = NetworkEmission(
-            architecture=emission,
-            checkpoint=checkpoint,
-            log_dir=log_dir,
-        )
+        network = NetworkEmission(architecture=emission, **of_network)
         return EcgLabeler(emission=network, noise=noise, random_state=seed)
     if emission != "sparse":
         raise InvalidParameterError(f"The model {emission} is for ECG; breaths are learned above sparse codes.")

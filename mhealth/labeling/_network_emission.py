@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError
 from mhealth.labeling._examples import LeadCase
@@ -16,6 +17,8 @@ from mhealth.labeling._task import Task
 from mhealth.labeling._training import Progress, TrainingSettings
 
 if TYPE_CHECKING:
+    import keras
+
     from mhealth.nn import Network, NetworkExample, NetworkInput, NetworkTraining
 
 __all__ = ["NetworkEmission", "read_by_network"]
@@ -37,6 +40,12 @@ _SCHEDULE: dict[str, Any] = {
     "tcn": {"n_passes": 120, "learning_rate": 6e-3},
 }
 
+_FEWEST_STEPS = 1500
+"""Steps of a network's training even if that makes more passes: few leads need as many as half of LUDB's."""
+
+_REPRESENTATIVE = 40
+"""Blocks by which the ranges of an int8 network are chosen: up to 87 minutes of leads."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkEmission:
@@ -49,11 +58,17 @@ class NetworkEmission:
     ----------
     architecture : {"unet", "tcn"}
         A bidirectional U-Net for whole recordings, or a small causal network for streams.
-    network : Network, optional
-        A trained one; `fit` then learns only the CRF above it.
+    network : Network or path-like, optional
+        A trained one, or the ``.keras`` file of one; `fit` then learns only the CRF above it.
+    keep : path-like, optional
+        ``.keras`` file that the trained network is written to, for other uses of it.
+    precision : {"float32", "int8"}, default="float32"
+        Of the network at work. In int8, as microcontrollers have it, the ranges are chosen by the recordings of `fit`.
     training : NetworkTraining, optional
         Loss and schedule; 60 passes at a learning rate of 0.004 for a U-Net, 120 at 0.006 for a TCN by default, which
-        were the best of four and of two on one fold of LUDB.
+        were the best of four and of two on one fold of LUDB; more passes where leads are few, to 1500 steps.
+    input : NetworkInput, optional
+        What is made of a lead before the network sees it.
     n_augmented : int, default=12
         Altered copies of each lead, among which passes draw.
     checkpoint : path-like, optional
@@ -64,12 +79,15 @@ class NetworkEmission:
     Raises
     ------
     InvalidParameterError
-        If there is no such architecture.
+        If there is no such architecture or precision.
     """
 
     architecture: str = "unet"
-    network: Network | None = None
+    network: Network | Path | str | None = None
+    keep: Path | str | None = None
+    precision: Literal["float32", "int8"] = "float32"
     training: NetworkTraining | None = None
+    input: NetworkInput | None = None
     n_augmented: int = 12
     checkpoint: Path | str | None = None
     log_dir: Path | str | None = None
@@ -78,6 +96,8 @@ class NetworkEmission:
         """Check what can be checked before training."""
         if self.architecture not in _BLOCK:
             raise InvalidParameterError(f"architecture={self.architecture!r} must be 'unet' or 'tcn'.")
+        if self.precision not in ("float32", "int8"):
+            raise InvalidParameterError(f"precision={self.precision!r} must be 'float32' or 'int8'.")
         if self.n_augmented < 0:
             raise InvalidParameterError(f"n_augmented={self.n_augmented!r} must not be negative.")
 
@@ -109,31 +129,64 @@ class NetworkEmission:
         progress : callable
             Called as ``progress(stage, done, total)``.
         """
-        if self.network is not None:
-            return self.network
-        from mhealth.nn import NetworkInput, NetworkTraining, tcn, to_network, train_network, unet
+        from mhealth.nn import Network, NetworkInput, load_keras, save_keras, to_network
 
-        network_input = NetworkInput()
+        if isinstance(self.network, Network):
+            return self.network
+        network_input = self.input or NetworkInput()
         examples: list[list[NetworkExample]] = []
+        n_copies = self.n_augmented if self.network is None else 0
         for done, case in enumerate(cases):
-            shown = [case, *(copy for copy, _ in zip(copies(case), range(self.n_augmented), strict=False))]
+            shown = [case, *(copy for copy, _ in zip(copies(case), range(n_copies), strict=False))]
             # What has no usable stretch is no example; a copy with several gives the first.
             found = [next(self._examples(copy, task, network_input), None) for copy in shown]
             if some := [example for example in found if example is not None]:
                 examples.append(some)
-            progress("altered copies", done + 1, len(cases))
-        unseen = [example for case in validation for example in self._examples(case, task, network_input)]
-        training = self.training or NetworkTraining(**_SCHEDULE[self.architecture], seed=seed)
-        lookahead = _LOOKAHEAD[self.architecture]
+            progress("altered copies" if n_copies else "inputs", done + 1, len(cases))
+        if self.network is None:
+            unseen = [example for case in validation for example in self._examples(case, task, network_input)]
+            model = self._fitted(examples, unseen, seed, progress)
+        else:
+            model = load_keras(self.network)
+            if model.name != self.architecture:
+                raise InvalidParameterError(
+                    f"network={str(self.network)!r} is a {model.name}, but architecture={self.architecture!r}. Give "
+                    "them alike."
+                )
+        if self.keep is not None:
+            save_keras(model, self.keep)
+        block = _BLOCK[self.architecture]
+        return to_network(
+            model, block=block, lookahead=_LOOKAHEAD[self.architecture], network_input=network_input,
+            representative=_blocks(examples, block) if self.precision == "int8" else None,
+        )  # fmt: skip
+
+    def _fitted(
+        self,
+        examples: list[list[NetworkExample]],
+        validation: list[NetworkExample],
+        seed: int,
+        progress: Progress,
+    ) -> keras.Model:
+        """Return a network that has learned from examples."""
+        from mhealth.nn import NetworkTraining, tcn, train_network, unet
+
+        training = self.training
+        if training is None:
+            training = NetworkTraining(**_SCHEDULE[self.architecture], seed=seed)
+            steps_a_pass = max(1, -(-len(examples) // training.batch_size))
+            passes = max(training.n_passes, -(-_FEWEST_STEPS // steps_a_pass))
+            patience = training.patience * passes // training.n_passes
+            training = replace(training, n_passes=passes, patience=patience)
         build = unet if self.architecture == "unet" else tcn
         model = build(_TRAINED_ON, seed=training.seed)
         train_network(
-            model, examples, unseen, training, lookahead=lookahead,
+            model, examples, validation, training, lookahead=_LOOKAHEAD[self.architecture],
             progress=lambda done, steps: progress(f"network, {self.architecture}", done, steps),
             checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
             log_dir=None if self.log_dir is None else Path(self.log_dir),
         )  # fmt: skip
-        return to_network(model, block=_BLOCK[self.architecture], lookahead=lookahead, network_input=network_input)
+        return model
 
     @staticmethod
     def _examples(case: LeadCase, task: Task, network_input: NetworkInput) -> Iterator[NetworkExample]:
@@ -144,6 +197,14 @@ class NetworkEmission:
             stream = network_input.open(fs=task.front_end.rate)
             inputs = np.concatenate([stream.push(stretch.lead), stream.flush()]).astype(np.float16)
             yield NetworkExample(inputs, stretch.classes, stretch.known)
+
+
+def _blocks(examples: list[list[NetworkExample]], block: int) -> NDArray[np.float32]:
+    """Return inputs of leads, one after the other, as blocks; every so many, if there are more than are needed."""
+    inputs = np.concatenate([copies[0].inputs for copies in examples]).astype(np.float32)
+    inputs = np.pad(inputs, ((0, -len(inputs) % block), (0, 0)))
+    blocks = inputs.reshape(-1, block, inputs.shape[1])
+    return blocks[:: -(-len(blocks) // _REPRESENTATIVE)]
 
 
 def read_by_network(task: Task, network: Network) -> Task:

@@ -84,8 +84,11 @@ class Labeler:
 @dataclass(frozen=True)
 class NetworkEmission:
     architecture: str
-    checkpoint: Path | None
-    log_dir: Path | None
+    checkpoint: Path | None = None
+    log_dir: Path | None = None
+    network: Path | None = None
+    keep: Path | None = None
+    precision: str = "float32"
 
 
 class EcgLabeler(Labeler):

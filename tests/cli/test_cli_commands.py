@@ -76,7 +76,11 @@ def test_a_network_is_trained_with_its_options(mhealth, dataset, tmp_path, monke
     assert result.exit_code == 0, result.output
     refused = mhealth("train", dataset, *options, "--out", out)
     assert refused.exit_code == 1
-    assert "--checkpoint and --log-dir are of a network's training. Add --model" in refused.stderr
+    assert "--checkpoint and --log-dir: of a network only. Add --model" in refused.stderr
+    networks = ("--network", tmp_path / "a.keras", "--keep", tmp_path / "b.keras", "--precision", "int8")
+    assert mhealth("train", dataset, "--model", "unet", *networks, "--out", out).exit_code == 0
+    kept = fake_labeling.NetworkEmission("unet", None, None, tmp_path / "a.keras", tmp_path / "b.keras", "int8")
+    assert out.read_text() == str(kept)
 
 
 def test_a_network_without_tensorflow_names_the_extra(mhealth, dataset, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """A network in place of the sparse codes: trained, saved, loaded, at work in batches and streams."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from mhealth.labeling import EcgLabeler, NetworkEmission, load
 
 pytest.importorskip("tensorflow", reason="networks are trained with TensorFlow (extra cnn)")
 pytest.importorskip("ai_edge_litert", reason="networks run on LiteRT (extra litert)")
+
+# Keras' own, where it writes a file.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,34 @@ def test_above_a_trained_network_only_the_crf_is_learned(labeler, tmp_path):
     again = clone(loaded).fit(*zip(*case, strict=True), progress=lambda stage, done, total: stages.append(stage))
     assert again.model_.task.front_end.features.context.network.graph == loaded.emission.network.graph
     assert not any("network" in stage for stage in stages)
+
+
+def test_a_network_that_is_kept_serves_again_in_whole_numbers(tmp_path):
+    from mhealth.nn import NetworkTraining, load_keras
+
+    cases = [ecg(seed, duration=20.0, leads=("II",)) for seed in range(4)]
+    training = NetworkTraining(n_passes=40, batch_size=4)
+    path = tmp_path / "tcn.keras"
+    first = NetworkEmission(architecture="tcn", training=training, n_augmented=1, keep=path)
+    of_float = EcgLabeler(emission=first).fit(*zip(*cases, strict=True))
+    assert load_keras(path).count_params() > 10_000
+    again = NetworkEmission(architecture="tcn", network=path)
+    of_file, of_int8 = (
+        EcgLabeler(emission=emission).fit(*zip(*cases, strict=True))
+        for emission in (again, replace(again, precision="int8"))
+    )
+    recording, truth = ecg(35, duration=20.0, leads=("II",))
+    large, small = (one.model_.task.front_end.features.context.network.graph for one in (of_float, of_int8))
+    assert len(small) < 0.7 * len(large)
+    assert rows(of_file.label(recording)) == rows(of_float.label(recording))
+    assert abs(of_int8.score([recording], [truth]) - of_float.score([recording], [truth])) < 0.05
+    with pytest.raises(InvalidParameterError, match=r"tcn\.keras' is a tcn, but architecture='unet'"):
+        EcgLabeler(emission=NetworkEmission(architecture="unet", network=path)).fit(*zip(*cases, strict=True))
+
+
+def test_a_precision_that_is_not_there_is_refused():
+    with pytest.raises(InvalidParameterError, match="precision='int4' must be 'float32' or 'int8'"):
+        NetworkEmission(precision="int4")
 
 
 def test_above_a_u_net_recordings_are_labelled_piece_by_piece_but_not_live():
