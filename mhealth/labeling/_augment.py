@@ -10,10 +10,35 @@ from numpy.typing import NDArray
 
 from mhealth.labeling._examples import LeadCase
 
-__all__ = ["Noise", "augmented"]
+__all__ = ["HARD", "USUAL", "Noise", "Wearing", "augmented"]
 
 Noise = list[tuple[NDArray[np.float32], float]]
 """Recorded noise: samples without gaps, and their rate in Hz."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wearing:
+    """How often copies are as noisy as their waves are large.
+
+    Parameters
+    ----------
+    loud : float
+        Share of leads with such noise.
+    recorded : float
+        Share of it that was recorded, where any is at hand; the rest is hiss.
+    bursts : float
+        Share of it that lasts some seconds only.
+    """
+
+    loud: float
+    recorded: float
+    bursts: float
+
+
+USUAL = Wearing(loud=1 / 8, recorded=0.6, bursts=0.5)
+
+HARD = Wearing(loud=0.4, recorded=0.8, bursts=0.3)
+"""For what sees far enough to find in noise what several beats have in common (`experiments/networks`)."""
 
 
 @dataclass
@@ -34,7 +59,7 @@ class _Heart:
     fibrillating: bool
 
 
-def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCase:
+def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise, *, wearing: Wearing = USUAL) -> LeadCase:
     """Return a lead with other waves, another rhythm, and more noise, and the marks that go with it.
 
     What few recordings show is drawn more often than it occurs: broad QRS complexes, ectopic beats that come early,
@@ -53,6 +78,7 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
         Source of every draw.
     noise : list of (samples, fs)
         Recorded noise to mix in.
+    wearing : Wearing
     """
     heart = _draw_heart(case, rng)
     signal, reshaped = _reshape(case, heart.shapes)
@@ -66,7 +92,7 @@ def augmented(case: LeadCase, rng: np.random.Generator, noise: Noise) -> LeadCas
     detached = rng.random() < 0.03
     if detached:
         signal, reshaped = np.where(np.isfinite(signal), 0.0, signal), [None] * len(reshaped)
-    signal = signal + np.stack([_wearing(n, case.fs, rng, noise) for _ in range(n_leads)]) * size
+    signal = signal + np.stack([_wearing(n, case.fs, rng, noise, wearing) for _ in range(n_leads)]) * size
     if n_leads > 1:
         lost = np.less(rng.random(n_leads), 0.1)
         lost[rng.integers(n_leads)] = False
@@ -255,11 +281,11 @@ def _fibrillation(n: int, fs: float, rng: np.random.Generator) -> NDArray[np.flo
     return (np.sin(phase) + 0.4 * np.sin(2 * phase + 1.0)) * np.exp(0.4 * unsteady * swell / max(swell.std(), 1e-12))
 
 
-def _wearing(n: int, fs: float, rng: np.random.Generator, noise: Noise) -> NDArray[np.float64]:
+def _wearing(n: int, fs: float, rng: np.random.Generator, noise: Noise, wearing: Wearing) -> NDArray[np.float64]:
     """Return what wearing adds, as a share of the signal's size: drift, hiss and recorded noise.
 
-    In every eighth lead the noise is as large as the waves, throughout or in a burst: what such a lead shows must count
-    for little, and what it does not show for nothing.
+    In some leads the noise is as large as the waves, throughout or in a burst: what such a lead shows must count for
+    little, and what it does not show for nothing.
     """
     from scipy.ndimage import gaussian_filter1d
 
@@ -269,10 +295,10 @@ def _wearing(n: int, fs: float, rng: np.random.Generator, noise: Noise) -> NDArr
     if noise and rng.random() < 0.5:
         parts.append((_recorded(n, fs, rng, noise), rng.uniform(-4.5, -1.8)))
     total = np.sum([part / max(part.std(), 1e-12) * np.exp(level) for part, level in parts], axis=0)
-    if rng.random() < 1 / 8:
-        loud = _recorded(n, fs, rng, noise) if noise and rng.random() < 0.6 else _hiss(n, fs, rng)
+    if rng.random() < wearing.loud:
+        loud = _recorded(n, fs, rng, noise) if noise and rng.random() < wearing.recorded else _hiss(n, fs, rng)
         loud *= np.exp(rng.uniform(-3.0, -0.5)) / max(loud.std(), 1e-12)
-        if rng.random() < 0.5:
+        if rng.random() < wearing.bursts:
             start = int(rng.integers(n))
             burst = slice(start, start + int(rng.uniform(0.3, 4.0) * fs))
             loud[: burst.start] = loud[burst.stop :] = 0.0

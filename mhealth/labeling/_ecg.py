@@ -103,14 +103,15 @@ class EcgLabeler(Labeler):
         """Train the network, if there is to be one."""
         if self.emission is None:
             return ECG
+        task = self.emission.wearing(ECG)
         rng, noise = np.random.default_rng(self.random_state), self._recorded_noise
 
         def copies(case: LeadCase) -> Iterator[LeadCase]:
             while True:
-                yield ECG.augmented(case, rng, noise)
+                yield task.augmented(case, rng, noise)
 
         seen, unseen = ([case for case, held_out in cases if held_out == side] for side in (False, True))
-        return read_by_network(ECG, self.emission.trained(ECG, seen, unseen, copies, self.random_state, report))
+        return read_by_network(task, self.emission.trained(task, seen, unseen, copies, self.random_state, report))
 
     @property
     def _noise(self) -> Sequence[Recording]:

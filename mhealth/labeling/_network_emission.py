@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError
+from mhealth.labeling._augment import HARD, augmented
 from mhealth.labeling._examples import LeadCase
 from mhealth.labeling._network import NetworkContext, stretches
 from mhealth.labeling._task import Task
@@ -105,6 +107,10 @@ class NetworkEmission:
     def settings(self) -> TrainingSettings:
         """How the CRF above a network is trained: most has been learned below, so that small layers do."""
         return TrainingSettings(n_first=64, n_second=32, dropout=0.0, fewest_steps=500, n_augmented=2)
+
+    def wearing(self, task: Task) -> Task:
+        """Return the task with copies as noisy as the network can bear."""
+        return replace(task, augmented=partial(augmented, wearing=HARD)) if self.architecture == "unet" else task
 
     def trained(
         self,

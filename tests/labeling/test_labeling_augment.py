@@ -1,5 +1,6 @@
 """Altered copies of ECG leads: marks stay on the waves, and what was drawn is what comes out."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -176,6 +177,16 @@ def test_a_wave_that_is_cut_loses_its_mark(hills):
     assert labels == ["P", "QRS", "T", "P", "QRS"]
     np.testing.assert_array_equal(waves, hills.waves[3:8] - 150)
     assert annotated == (160 - 150, 610 - 150)  # behind the one, before the other
+
+
+def test_hard_wearing_is_noisier(case):
+    noise = [(np.random.default_rng(9).standard_normal(50_000).astype(np.float32), 360.0)]
+    draws = [np.random.default_rng(seed) for seed in range(150)]
+    usual, hard = (
+        np.mean([_augment._wearing(2500, FS, deepcopy(draw), noise, wearing).std() > 0.12 for draw in draws])
+        for wearing in (_augment.USUAL, _augment.HARD)
+    )
+    assert hard > 1.5 * usual > 0
 
 
 def test_the_same_seed_draws_the_same_copy(case):
