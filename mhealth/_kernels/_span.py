@@ -346,48 +346,50 @@ def first_link(j, y, count, times, longest):
 
 @borrowing_kernel
 def best_arcs(
-    j, y, oldest, last, back, bins, counts, offset, middle, times, longest, continues, self_transition, duration,
-    total, fresh, chained, ended, started, linked,
+    j, first, end, oldest, last, back, bins, counts, offset, middle, times, longest, continues, self_transition,
+    duration, total, fresh, chained, ended, started, linked,
 ):  # fmt: skip
-    """Find the best spans of state y that stop, and that are continued, at row j; none starts before row `oldest`.
+    """Find the best spans of states `first` to `end` − 1 that stop, and that are continued, at row j.
 
+    None starts before row `oldest`. States are looped over here: to hand over twenty arrays costs as much as a state.
     `back`, `bins` and `counts` are those of `measure_spans` for row j. ``duration[y, n_bins]`` is zero.
     ``started[j, y]`` and ``linked[j, y]`` get the start i of either: ``2 i`` for a new span, ``2 i + 1`` for one that
     continues the span before it, −1 where there is none.
     """
     untimed = duration.shape[1] - 1
-    goes_on = continues[y]
-    best = MINUS_INFINITY
-    start = -1
-    count = min(counts[y], j - oldest)
-    for k in range(count):
-        i = j - 1 - k
-        score = middle[j - back[k], y]
-        term = fresh[i, y] + score + duration[y, untimed if last else bins[k, y]]
-        if term > best:
-            best = term
-            start = 2 * i
-        if goes_on and chained[i, y] + score > best:
-            best = chained[i, y] + score
-            start = 2 * i + 1
-    started[j, y] = start
-    linked[j, y] = -1
-    ended[j, y] = best + total[j, y]
-    if last:
-        return
-    ended[j, y] += offset[j, y]
-    best = MINUS_INFINITY
-    if goes_on:
-        for k in range(first_link(j, y, count, times, longest), count):
+    for y in range(first, end):
+        goes_on = continues[y]
+        best = MINUS_INFINITY
+        start = -1
+        count = min(counts[y], j - oldest)
+        for k in range(count):
             i = j - 1 - k
             score = middle[j - back[k], y]
-            if fresh[i, y] + score > best:
-                best = fresh[i, y] + score
-                linked[j, y] = 2 * i
-            if chained[i, y] + score > best:
+            term = fresh[i, y] + score + duration[y, untimed if last else bins[k, y]]
+            if term > best:
+                best = term
+                start = 2 * i
+            if goes_on and chained[i, y] + score > best:
                 best = chained[i, y] + score
-                linked[j, y] = 2 * i + 1
-    chained[j, y] = best + self_transition[y]
+                start = 2 * i + 1
+        started[j, y] = start
+        linked[j, y] = -1
+        ended[j, y] = best + total[j, y]
+        if last:
+            continue
+        ended[j, y] += offset[j, y]
+        best = MINUS_INFINITY
+        if goes_on:
+            for k in range(first_link(j, y, count, times, longest), count):
+                i = j - 1 - k
+                score = middle[j - back[k], y]
+                if fresh[i, y] + score > best:
+                    best = fresh[i, y] + score
+                    linked[j, y] = 2 * i
+                if chained[i, y] + score > best:
+                    best = chained[i, y] + score
+                    linked[j, y] = 2 * i + 1
+        chained[j, y] = best + self_transition[y]
 
 
 @borrowing_kernel
@@ -420,7 +422,7 @@ def best_path(
         measure_spans(j, 0, times, longest, continues, duration.shape[1] - 1, lengths, back, bins, counts)
         for y in range(n_states):
             best_arcs(
-                j, y, barrier[y], last, back, bins, counts, offset, middle, times, longest, continues,
+                j, y, y + 1, barrier[y], last, back, bins, counts, offset, middle, times, longest, continues,
                 self_transition, duration, total, fresh, chained, ended, started, linked,
             )  # fmt: skip
         if not last:

@@ -47,11 +47,10 @@ def step(j, oldest, last, structure, unaries, times, spans, best, arcs):
     back, bins, counts = spans
     total, fresh, chained, ended = best
     before, started, linked = arcs
-    for y in range(len(longest)):
-        best_arcs(
-            j, y, oldest, last, back[j], bins[j], counts[j], offset, middle, times, longest, continues,
-            self_transition, duration, total, fresh, chained, ended, started, linked,
-        )  # fmt: skip
+    best_arcs(
+        j, 0, len(longest), oldest, last, back[j], bins[j], counts[j], offset, middle, times, longest, continues,
+        self_transition, duration, total, fresh, chained, ended, started, linked,
+    )  # fmt: skip
     if not last:
         best_starts(j, onset, transition, total, fresh, ended, before)
 
@@ -97,7 +96,7 @@ def restrict(newest, marks, structure, unaries, times, spans, best, arcs, kept, 
                 continue
             n_broken += 1
             best_arcs(
-                j, y, root, False, back[j], bins[j], counts[j], offset, middle, times, longest, continues,
+                j, y, y + 1, root, False, back[j], bins[j], counts[j], offset, middle, times, longest, continues,
                 self_transition, duration, total, fresh, chained, ended, started, linked,
             )  # fmt: skip
         for y in range(n_states):
