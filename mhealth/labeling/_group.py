@@ -439,8 +439,8 @@ class GroupStream:
                 probability[of_label] = model.calibrated(probability[of_label], int(label))
             unusable = lead.unusable
             rows += [
-                (int(a), int(b), int(c), int(label), k, float(p))
-                for (a, b, c), label, p in zip(out, labels, probability, strict=True)
+                (a, b, c, label, k, p)
+                for (a, b, c), label, p in zip(out.tolist(), labels.tolist(), probability.tolist(), strict=True)
                 if a >= 0 and not any(a < stop and c > start for start, stop in unusable)
             ]
         self._forget(int(spans.stop[-1]))
