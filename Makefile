@@ -54,6 +54,7 @@ $(READY): pyproject.toml
 	echo "Setting up .venv with $$("$$python" --version) (once; a minute or two) ..."; \
 	"$$python" -m venv --clear .venv; }
 	@$(BIN)/python -m pip $(QUIETLY) -e '.[dev,edf,parquet]' || { echo "$(OFFLINE)"; exit 1; }
+	@$(BIN)/python -m pip $(QUIETLY) -e '.[litert]' 2>/dev/null || echo "LiteRT is not to be had here; what needs it, the U-Net, is left out."
 	@touch $@
 
 $(BENCH_READY): $(READY)
