@@ -390,6 +390,7 @@ class ConvolutionStream:
         self._layers = stack.layers
         self._held = [np.full((x.weights.shape[1], x.n_held), x.silence, x.NUMBER) for x in stack.layers]
         self._wait = [0] * len(stack.layers)
+        self._last_use = {layer.shortcut: k for k, layer in enumerate(stack.layers) if layer.shortcut is not None}
 
     def push(self, inputs: ArrayLike) -> NDArray:
         """Take the next inputs and return the outputs that are complete now.
@@ -416,13 +417,17 @@ class ConvolutionStream:
             )
         if not np.can_cast(given.dtype, first.NUMBER, "same_kind" if first.NUMBER is np.float32 else "no"):
             raise InvalidSignalError(f"inputs are {given.dtype}; expected {np.dtype(first.NUMBER)}.")
-        passed = [np.ascontiguousarray(given.T, first.NUMBER)]
+        passed = np.ascontiguousarray(given.T, first.NUMBER)
+        kept: dict[int, NDArray] = {}  # no longer than they are needed: memory that is used again stays in the cache
         for k, layer in enumerate(self._layers):
-            outputs = self._advance(k, passed[-1])
+            passed = self._advance(k, passed)
             if layer.shortcut is not None:
-                layer.add(outputs, passed[layer.shortcut + 1])
-            passed.append(outputs)
-        return passed[-1].T
+                layer.add(passed, kept[layer.shortcut])
+                if self._last_use[layer.shortcut] == k:
+                    del kept[layer.shortcut]
+            if k in self._last_use:
+                kept[k] = passed
+        return passed.T
 
     def _advance(self, k: int, inputs: NDArray) -> NDArray:
         """Return the outputs of layer `k` that its next inputs, shape (n_inputs, n), complete."""
