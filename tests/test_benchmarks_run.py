@@ -5,6 +5,7 @@ import os
 import sys
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from experiments.structures import compare
 from mhealth.core import Recording
 from mhealth.crf import label_runs
 from mhealth.io import read_recording
-from mhealth.labeling import BreathLabeler, EcgLabeler, TrainingSettings
+from mhealth.labeling import BreathLabeler, EcgLabeler, NetworkEmission, TrainingSettings
 from mhealth.labeling._emission import SparseEmission
 from mhealth.labeling._features import Features
 from mhealth.metrics import BootstrapDifference
+from mhealth.nn import Network
 from mhealth.simulate import synthetic_ecg, synthetic_respiration
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
@@ -38,6 +40,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     path = tmp_path_factory.mktemp("model") / "tiny.npz"
     EcgLabeler(training=training).fit([recording], [annotation]).save(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def network_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of a model above a tiny TCN."""
+    recording, annotation = synthetic_ecg(fs=250, duration=20, leads=("II",), seed=1)
+    network = Network.from_bytes((Path(__file__).parent / "data" / "tcn" / "float.npz").read_bytes())
+    training = TrainingSettings(n_first=8, n_second=4, n_epochs=1, fewest_steps=150, n_augmented=0, batch_size=1)
+    labeler = EcgLabeler(emission=NetworkEmission(architecture="tcn", network=network), training=training)
+    path = tmp_path_factory.mktemp("model") / "network.npz"
+    labeler.fit([recording], [annotation]).save(path)
     return str(path)
 
 
@@ -91,6 +105,16 @@ def test_the_stages_hand_on_what_the_labeler_itself_computes(model, monkeypatch)
     for name in ("positions", "dense", "columns", "values"):
         ours = np.concatenate([getattr(features, name) for features in benchmark.features])
         np.testing.assert_array_equal(ours, np.concatenate([getattr(features, name) for features in seen]))
+
+
+@pytest.mark.usefixtures("simulated")
+def test_a_model_above_a_network_is_timed_too_but_codes_nothing(network_model):
+    benchmark = prepared(labeling.Label(), network_model)
+    benchmark.setup("one lead", "long")
+    benchmark.time_label("one lead", "long")
+    prepared(labeling.Stages(), network_model).setup()
+    with pytest.raises(NotImplementedError, match=r"network\.npz codes no windows"):
+        prepared(coding.Omp(), network_model).setup()
 
 
 @pytest.mark.usefixtures("simulated")

@@ -25,8 +25,16 @@ class Omp:
     """Windows of each kind."""
 
     def setup(self) -> None:
-        """Cut the windows and compile."""
+        """Cut the windows and compile.
+
+        Raises
+        ------
+        NotImplementedError
+            If the model reads a network and codes no windows.
+        """
         parts = load(self.model).model_
+        if not parts.dictionaries:
+            raise NotImplementedError(f"{self.model} codes no windows.")
         self.n_nonzero = parts.n_nonzero
         raw = raw_features(self.model, minutes=self.minutes)
         self.pairs = []
