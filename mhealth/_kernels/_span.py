@@ -23,6 +23,9 @@ MINUS_INFINITY = -np.inf
 # Divisors are positive; numpy's error model leaves out the check for zero that costs a tenth of the time.
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 
+# Type of rows in innermost loops: numba need not ask whether an unsigned index counts from the end.
+ROW = np.uint64
+
 # For kernels that make no array. Those of small steps spend a quarter of their time on numba's atomic reference counts.
 borrowing_kernel = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 
@@ -364,13 +367,14 @@ def best_arcs(
         count = min(counts[y], j - oldest)
         for k in range(count):
             i = j - 1 - k
-            score = middle[j - back[k], y]
-            term = fresh[i, y] + score + duration[y, untimed if last else bins[k, y]]
+            row = ROW(i)
+            score = middle[ROW(j - back[k]), y]
+            term = fresh[row, y] + score + duration[y, untimed if last else bins[k, y]]
             if term > best:
                 best = term
                 start = 2 * i
-            if goes_on and chained[i, y] + score > best:
-                best = chained[i, y] + score
+            if goes_on and chained[row, y] + score > best:
+                best = chained[row, y] + score
                 start = 2 * i + 1
         started[j, y] = start
         linked[j, y] = -1

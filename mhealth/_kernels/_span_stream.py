@@ -18,6 +18,7 @@ import math
 
 from mhealth._kernels._span import (
     MINUS_INFINITY,
+    ROW,
     best_arcs,
     best_starts,
     borrowing_kernel,
@@ -213,10 +214,10 @@ def sum_spans(j, last, odds, factors, times, spans, sums, reached):
         if continues[y] and not last:
             first = first_link(j, y, counts[j, y], times, longest)
         for k in range(counts[j, y]):
-            i = j - 1 - k
-            inside *= growth[i, y]
-            span = inside * middle[j - back[j, k], y]
-            fresh, chained = fresh_mass[i, y], chained_mass[i, y]
+            row = ROW(j - 1 - k)
+            inside *= growth[row, y]
+            span = inside * middle[ROW(j - back[j, k]), y]
+            fresh, chained = fresh_mass[row, y], chained_mass[row, y]
             stopped += span * (fresh * duration[y, untimed if last else bins[j, k, y]] + chained)
             if k >= first:
                 linked += span * (fresh + chained)
@@ -273,17 +274,18 @@ def look_back(newest, odds, factors, times, spans, sums, ahead, waiting, begin):
             goes_on = continues[y]
             for k in range(newest - i):
                 j = i + 1 + k
-                if k >= counts[j, y]:
+                row = ROW(j)
+                if k >= counts[row, y]:
                     break
-                inside *= growth[j - 1, y]
-                span = inside * middle[j - back[j, k], y]
-                stop = span * stopping[j, y]
-                after += stop * duration[y, bins[j, k, y] if j < newest else untimed]
+                inside *= growth[ROW(j - 1), y]
+                span = inside * middle[ROW(j - back[row, k]), y]
+                stop = span * stopping[row, y]
+                after += stop * duration[y, bins[row, k, y] if j < newest else untimed]
                 if goes_on:
                     after_link += stop
                     if j < newest and times[j + 1] - times[i] > longest[y]:
-                        after += span * linking[j, y]
-                        after_link += span * linking[j, y]
+                        after += span * linking[row, y]
+                        after_link += span * linking[row, y]
             begin[y] = after * onset[i, y]
             linking[i, y] = after_link * self_transition[y]
         for previous in range(n_states):
