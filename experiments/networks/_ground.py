@@ -97,7 +97,7 @@ def labeler(architecture: str, noise: Sequence[Recording], n_leads: int, **chang
     if architecture == "sparse":
         return EcgLabeler(leads="independent", noise=noise, random_state=0)
     n_passes = -(-_STEPS[architecture] // max(1, round(0.8 * n_leads / _BATCH)))
-    of_emission = {name: changes.pop(name) for name in ("n_augmented", "input") if name in changes}
+    of_emission = {name: changes.pop(name) for name in ("n_augmented", "input", "wearing") if name in changes}
     settings = {"learning_rate": 6e-3 if architecture == "tcn" else 4e-3} | changes
     training = NetworkTraining(n_passes=n_passes, patience=-(-n_passes // 3), batch_size=_BATCH, **settings)
     emission = NetworkEmission(architecture=architecture, training=training, **of_emission)

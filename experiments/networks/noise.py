@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from experiments.networks._ground import ARCHITECTURES, Ground, arguments, kept, score, trained
+from experiments.networks._ground import Ground, arguments, kept, score, trained
 from mhealth.cli._terminal import Terminal
 from mhealth.cli._training import Case
 from mhealth.core import Recording, Spans
@@ -102,7 +102,7 @@ def main() -> None:
     """Train what is not yet trained, test it, and print the table."""
     parser = arguments("What electrode motion costs.")
     parser.add_argument(
-        "--of", default=",".join(ARCHITECTURES), help="sparse, unet, tcn, neurokit, separated by commas"
+        "--of", default="sparse,unet,unet-hard,tcn", help="sparse, unet, tcn, neurokit, separated by commas"
     )
     given = parser.parse_args()
     ground = Ground.read(given.data, Terminal(quiet=False))
@@ -123,7 +123,9 @@ def run(name: str, leads: str, ground: Ground, fold: int, out: Path) -> dict[str
     path = out / f"{name}-{fold}.npz"
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
-        trained(name, ground.training(fold), halves(ground.noise, second=False)).save(path)
+        architecture, _, wearing = name.partition("-")
+        changes = {"wearing": wearing} if wearing else {}
+        trained(architecture, ground.training(fold), halves(ground.noise, second=False), **changes).save(path)
     return measured(ground, fold, load(path).set_params(leads=leads).label)
 
 

@@ -103,7 +103,7 @@ class EcgLabeler(Labeler):
         """Train the network, if there is to be one."""
         if self.emission is None:
             return ECG
-        task = self.emission.wearing(ECG)
+        task = self.emission.worn(ECG)
         rng, noise = np.random.default_rng(self.random_state), self._recorded_noise
 
         def copies(case: LeadCase) -> Iterator[LeadCase]:

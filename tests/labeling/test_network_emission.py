@@ -11,6 +11,8 @@ from sklearn.base import clone
 from mhealth.core import Spans
 from mhealth.errors import InvalidParameterError
 from mhealth.labeling import EcgLabeler, NetworkEmission, load
+from mhealth.labeling._augment import HARD
+from mhealth.labeling._ecg_task import ECG
 
 pytest.importorskip("tensorflow", reason="networks are trained with TensorFlow (extra cnn)")
 pytest.importorskip("ai_edge_litert", reason="networks run on LiteRT (extra litert)")
@@ -82,6 +84,13 @@ def test_a_network_that_is_kept_serves_again_in_whole_numbers(tmp_path):
     assert abs(of_int8.score([recording], [truth]) - of_float.score([recording], [truth])) < 0.05
     with pytest.raises(InvalidParameterError, match=r"tcn\.keras' is a tcn, but architecture='unet'"):
         EcgLabeler(emission=NetworkEmission(architecture="unet", network=path)).fit(*zip(*cases, strict=True))
+
+
+def test_copies_are_as_noisy_as_is_wished():
+    assert NetworkEmission().worn(ECG) is ECG
+    assert NetworkEmission(wearing="hard").worn(ECG).augmented.keywords == {"wearing": HARD}
+    with pytest.raises(InvalidParameterError, match="wearing='soft' must be 'usual' or 'hard'"):
+        NetworkEmission(wearing="soft")
 
 
 def test_a_precision_that_is_not_there_is_refused():
