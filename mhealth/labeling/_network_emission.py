@@ -19,8 +19,6 @@ from mhealth.labeling._task import Task
 from mhealth.labeling._training import Progress, TrainingSettings
 
 if TYPE_CHECKING:
-    import keras
-
     from mhealth.nn import Network, NetworkExample, NetworkInput, NetworkTraining
 
 __all__ = ["NetworkEmission", "read_by_network"]
@@ -179,8 +177,8 @@ class NetworkEmission:
         validation: list[NetworkExample],
         seed: int,
         progress: Progress,
-    ) -> keras.Model:
-        """Return a network that has learned from examples."""
+    ) -> Any:
+        """Return a Keras network that has learned from examples."""
         from mhealth.nn import NetworkTraining, tcn, train_network, unet
 
         training = self.training
