@@ -17,6 +17,7 @@ from mhealth.cli._terminal import Terminal
 from mhealth.cli._training import Case, fit, load_cases, load_noise
 from mhealth.core import Annotation, Recording, replacing
 from mhealth.labeling import EcgLabeler, NetworkEmission
+from mhealth.labeling._network_emission import SCHEDULE
 from mhealth.metrics import score_delineation
 from mhealth.nn import NetworkTraining
 
@@ -98,8 +99,8 @@ def labeler(architecture: str, noise: Sequence[Recording], n_leads: int, **chang
         return EcgLabeler(leads="independent", noise=noise, random_state=0)
     n_passes = -(-_STEPS[architecture] // max(1, round(0.8 * n_leads / _BATCH)))
     of_emission = {name: changes.pop(name) for name in ("n_augmented", "input", "wearing") if name in changes}
-    settings = {"learning_rate": 6e-3 if architecture == "tcn" else 4e-3} | changes
-    training = NetworkTraining(n_passes=n_passes, patience=-(-n_passes // 3), batch_size=_BATCH, **settings)
+    schedule = {"n_passes": n_passes, "patience": -(-n_passes // 3), "batch_size": _BATCH}
+    training = NetworkTraining(**(SCHEDULE[architecture] | schedule | changes))
     emission = NetworkEmission(architecture=architecture, training=training, **of_emission)
     return EcgLabeler(leads="independent", emission=emission, noise=noise, random_state=0)
 

@@ -13,7 +13,7 @@ from mhealth.cli._terminal import Terminal
 from mhealth.core import replacing
 
 LEADS = ("ii", "v2", "v5", "v6")
-"""Two of the limbs' plane and the chest's, and their neighbours: a third of the time of all twelve."""
+"""One lead of the limbs and three of the chest: a third of the time of all twelve."""
 
 N_SUBJECTS = (5, 10, 20, 40, None)
 COLOURS = {"sparse": "#0072b2", "unet": "#d55e00", "tcn": "#009e73"}  # of Okabe and Ito, told apart by everybody

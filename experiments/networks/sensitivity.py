@@ -16,15 +16,15 @@ from mhealth.cli._terminal import Terminal
 from mhealth.labeling._ecg_task import ECG
 from mhealth.labeling._examples import lead_cases
 from mhealth.labeling._network import stretches
+from mhealth.labeling._network_emission import SCHEDULE
 from mhealth.nn import Loss, NetworkInput
 
-LEARNING_RATE = {"unet": 4e-3, "tcn": 6e-3}
 KNEES = {"knee": NetworkInput().knee, "slope_knee": NetworkInput().slope_knee}
 
 
 def changes(name: str, weights: tuple[float, ...]) -> dict[str, dict[str, Any]]:
     """Return what is changed in each run."""
-    rate = LEARNING_RATE[name]
+    rate = SCHEDULE[name]["learning_rate"]
     return {
         "default": {},
         "learning rate / 3": {"learning_rate": rate / 3},
@@ -52,7 +52,7 @@ def rarity(ground: Ground, fold: int) -> tuple[float, ...]:
 def main() -> None:
     """Train what is not yet trained, and print the table."""
     parser = arguments("What the settings of a network's training matter.")
-    parser.add_argument("--of", default="tcn", choices=sorted(LEARNING_RATE))
+    parser.add_argument("--of", default="tcn", choices=sorted(SCHEDULE))
     given = parser.parse_args()
     ground = Ground.read(given.data, Terminal(quiet=False), leads=LEADS)
 

@@ -21,7 +21,7 @@ from mhealth.labeling._training import Progress, TrainingSettings
 if TYPE_CHECKING:
     from mhealth.nn import Network, NetworkExample, NetworkInput, NetworkTraining
 
-__all__ = ["NetworkEmission", "read_by_network"]
+__all__ = ["SCHEDULE", "NetworkEmission", "read_by_network"]
 
 _TRAINED_ON = 2560
 """Samples at 250 Hz that a network is trained on at a time: 10 s, eight beats or more."""
@@ -35,7 +35,7 @@ _LOOKAHEAD = {"unet": 0, "tcn": 76}
 """Samples by which the outputs of a causal network come late: 0.3 s, the longest wave but for T."""
 
 
-_SCHEDULE: dict[str, Any] = {
+SCHEDULE: dict[str, Any] = {
     "unet": {"n_passes": 60, "learning_rate": 4e-3},
     "tcn": {"n_passes": 120, "learning_rate": 6e-3},
 }
@@ -82,7 +82,7 @@ class NetworkEmission:
     Raises
     ------
     InvalidParameterError
-        If there is no such architecture or precision.
+        If there is no such architecture or precision, or `keep` is no ``.keras`` file.
     """
 
     architecture: str = "unet"
@@ -104,6 +104,12 @@ class NetworkEmission:
             raise InvalidParameterError(f"precision={self.precision!r} must be 'float32' or 'int8'.")
         if self.wearing not in ("usual", "hard"):
             raise InvalidParameterError(f"wearing={self.wearing!r} must be 'usual' or 'hard'.")
+        if self.precision == "int8" and not isinstance(self.network, str | Path | None):
+            raise InvalidParameterError(
+                "precision='int8', but the network has been converted already and keeps its precision. Give its .keras."
+            )
+        if self.keep is not None and Path(self.keep).suffix != ".keras":  # not after an hour of training
+            raise InvalidParameterError(f"keep={str(self.keep)!r} must end in .keras.")
         if self.n_augmented < 0:
             raise InvalidParameterError(f"n_augmented={self.n_augmented!r} must not be negative.")
 
@@ -144,25 +150,23 @@ class NetworkEmission:
         if isinstance(self.network, Network):
             return self.network
         network_input = self.input or NetworkInput()
+        model = None if self.network is None else load_keras(self.network)
+        if model is not None and model.name != self.architecture:
+            raise InvalidParameterError(
+                f"network={str(self.network)!r} is a {model.name}, not a {self.architecture}. Give them alike."
+            )
+        n_copies = self.n_augmented if model is None else 0
         examples: list[list[NetworkExample]] = []
-        n_copies = self.n_augmented if self.network is None else 0
-        for done, case in enumerate(cases):
+        for done, case in enumerate(cases if model is None or self.precision == "int8" else ()):
             shown = [case, *(copy for copy, _ in zip(copies(case), range(n_copies), strict=False))]
             # What has no usable stretch is no example; a copy with several gives the first.
             found = [next(self._examples(copy, task, network_input), None) for copy in shown]
             if some := [example for example in found if example is not None]:
                 examples.append(some)
             progress("altered copies" if n_copies else "inputs", done + 1, len(cases))
-        if self.network is None:
+        if model is None:
             unseen = [example for case in validation for example in self._examples(case, task, network_input)]
             model = self._fitted(examples, unseen, seed, progress)
-        else:
-            model = load_keras(self.network)
-            if model.name != self.architecture:
-                raise InvalidParameterError(
-                    f"network={str(self.network)!r} is a {model.name}, but architecture={self.architecture!r}. Give "
-                    "them alike."
-                )
         if self.keep is not None:
             save_keras(model, self.keep)
         block = _BLOCK[self.architecture]
@@ -183,7 +187,7 @@ class NetworkEmission:
 
         training = self.training
         if training is None:
-            training = NetworkTraining(**_SCHEDULE[self.architecture], seed=seed)
+            training = NetworkTraining(**SCHEDULE[self.architecture], seed=seed)
             steps_a_pass = max(1, -(-len(examples) // training.batch_size))
             passes = max(training.n_passes, -(-_FEWEST_STEPS // steps_a_pass))
             patience = training.patience * passes // training.n_passes

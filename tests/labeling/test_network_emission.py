@@ -82,7 +82,7 @@ def test_a_network_that_is_kept_serves_again_in_whole_numbers(tmp_path):
     assert len(small) < 0.7 * len(large)
     assert rows(of_file.label(recording)) == rows(of_float.label(recording))
     assert abs(of_int8.score([recording], [truth]) - of_float.score([recording], [truth])) < 0.05
-    with pytest.raises(InvalidParameterError, match=r"tcn\.keras' is a tcn, but architecture='unet'"):
+    with pytest.raises(InvalidParameterError, match=r"tcn\.keras' is a tcn, not a unet"):
         EcgLabeler(emission=NetworkEmission(architecture="unet", network=path)).fit(*zip(*cases, strict=True))
 
 
@@ -96,6 +96,13 @@ def test_copies_are_as_noisy_as_is_wished():
 def test_a_precision_that_is_not_there_is_refused():
     with pytest.raises(InvalidParameterError, match="precision='int4' must be 'float32' or 'int8'"):
         NetworkEmission(precision="int4")
+    with pytest.raises(InvalidParameterError, match=r"converted already and keeps its precision. Give its .keras"):
+        replace(load("tcn").emission, precision="int8")
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_the_training():
+    with pytest.raises(InvalidParameterError, match=r"keep='a.h5' must end in .keras"):
+        NetworkEmission(keep="a.h5")
 
 
 def test_above_a_u_net_recordings_are_labelled_piece_by_piece_but_not_live():
