@@ -12,6 +12,7 @@ __all__ = [
     "InvalidSignalError",
     "MHealthError",
     "MissingExtraError",
+    "MissingToolError",
     "ModelFileError",
     "NotFittedError",
     "RecordingFileError",
@@ -58,3 +59,7 @@ class NotFittedError(MHealthError, AttributeError, ValueError):
 
 class MissingExtraError(MHealthError, ImportError):
     """An optional dependency is not installed; the message names the extra to install."""
+
+
+class MissingToolError(MHealthError, OSError):
+    """A program that is needed, such as a C compiler, is not installed; the message names its package."""
