@@ -42,6 +42,7 @@ EPILOG = examples(
     ("mhealth evaluate ludb --data /data/ludb --out results/", "5 folds by subject, leads alone and fused"),
     ("mhealth evaluate bidmc --data /data/bidmc --out results/", "breaths, and how far two people agree on them"),
     ("mhealth evaluate qtdb --data /data/qtdb --model my.npz --out results/", "a model, on all records"),
+    ("mhealth evaluate qtdb --also ludb --data /data --out results/", "QTDB by subject, learning from LUDB too"),
     ("mhealth evaluate my_records/ --folds 10 --leads fused --out results/", "your own recordings and marks"),
 )
 
@@ -84,6 +85,12 @@ def evaluate(
         str | None,
         typer.Option(metavar="NAME|PATH", help="Evaluate this model instead of cross-validating.", show_default=False),
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET", help="Let every fold learn from this data set too (may be repeated).", show_default=False
+        ),
+    ] = None,
     folds: Annotated[int, typer.Option(metavar="N", help="Folds of the cross-validation.", min=2)] = 5,
     leads: Annotated[
         Literal["fused", "independent", "both"],
@@ -100,8 +107,9 @@ def evaluate(
     """Compare labels with those of experts.
 
     Without --model, a labeler is trained and tested by cross-validation: folds are split by subject and hold the
-    same share of each group of records (such as rhythms). With --model, that model is tested on all records; leave
-    out those that it was trained on.
+    same share of each group of records (such as rhythms). With --also, each fold learns from the records of further
+    data sets too, but for those of subjects that it is tested on. With --model, that model is tested on all records;
+    leave out those that it was trained on.
 
     Points are matched one-to-one, nearest first. Waves within 150 ms (ANSI/AAMI EC57), and once more within tight
     windows: P 50, QRS 40, T onset and peak 50, T offset 100 ms. Breaths, by the end of inspiration, within 0.5 and 1 s,
@@ -119,6 +127,10 @@ def evaluate(
     if kind == "respiration":
         variants = ("independent",)
     if model is not None:
+        if also:
+            raise InvalidParameterError(
+                f"--also {' '.join(also)}: --model {model} is trained already. Give one of them."
+            )
         labeler = load_labeler(model)
         if kind_of(labeler) != kind:
             raise InvalidParameterError(
@@ -133,7 +145,9 @@ def evaluate(
             return untrained(kind, noise=noise_records, seed=seed, emission=emission)
 
         noise_records = load_noise(noise, data)
-        found = _cross_validate(cases, kind, folds, variants, seed, new_labeler, out, terminal)
+        others = [case for name in also or () for case in load_cases(name, data, None, terminal)[1]]
+        kind_of_marks([*cases, *others])
+        found = _cross_validate(cases, others, kind, folds, variants, seed, new_labeler, out, terminal)
 
     wanted = split_channels(channels) or None
     summary = {}
@@ -152,6 +166,7 @@ def evaluate(
 
 def _cross_validate(
     cases: Sequence[Case],
+    others: Sequence[Case],
     kind: Kind,
     n_folds: int,
     variants: Sequence[str],
@@ -160,7 +175,7 @@ def _cross_validate(
     out: Path,
     terminal: Terminal,
 ) -> dict[tuple[str, str], Spans]:
-    """Return the spans of every record by a labeler that was trained on other subjects."""
+    """Return the spans of every record by a labeler that was trained on other subjects, of `others` too."""
     import pandas as pd
 
     fold_of = split(cases, n_folds, seed)
@@ -170,8 +185,9 @@ def _cross_validate(
     for fold in range(n_folds):
         prefix = f"fold {fold + 1} of {n_folds}: "
         labeler = new_labeler()
-        fit(labeler, [case for case, k in zip(cases, fold_of, strict=True) if k != fold], terminal, prefix=prefix)
         tested = [case for case, k in zip(cases, fold_of, strict=True) if k == fold]
+        known = {case.subject for case in tested}
+        fit(labeler, [case for case in (*cases, *others) if case.subject not in known], terminal, prefix=prefix)
         found |= _label_all(labeler, kind, tested, variants, terminal, prefix=prefix)
     return found
 

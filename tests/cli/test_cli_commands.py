@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import sys
 import warnings
 from argparse import Namespace
@@ -131,6 +132,27 @@ def test_cross_validation_predicts_every_record_and_writes_what_it_found(mhealth
     folds = pd.read_csv(out / "folds.csv")
     assert folds.groupby("subject")["fold"].nunique().tolist() == [1, 1]
     assert "all leads.tight.macro" in result.stdout
+
+
+def test_folds_learn_from_other_data_too_but_not_of_those_they_are_tested_on(mhealth, dataset, tmp_path, monkeypatch):
+    learned, fit = [], fake_labeling.EcgLabeler.fit
+    monkeypatch.setattr(
+        fake_labeling.EcgLabeler, "fit",
+        lambda self, *given, groups, **more: [learned.append(groups), fit(self, *given, groups=groups, **more)],
+    )  # fmt: skip
+    other = tmp_path / "other"
+    shutil.copytree(dataset, other)
+    table = (other / "stretches.csv").read_text()
+    (other / "stretches.csv").write_text(table.replace("subject1", "somebody else"))
+    result = mhealth("evaluate", dataset, "--also", other, "--folds", 2, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert sorted(sorted(set(groups)) for groups in learned) == [
+        ["somebody else", "subject0"],
+        ["somebody else", "subject1"],
+    ]
+    refused = mhealth("evaluate", dataset, "--also", other, "--model", "ecg", "--out", tmp_path / "out")
+    assert refused.exit_code == 1
+    assert "trained already" in refused.stderr
 
 
 def test_a_model_is_evaluated_without_training(mhealth, dataset, tmp_path, monkeypatch):
