@@ -20,8 +20,8 @@ _FEWEST = 200
 
 
 def identity(n_labels: int) -> NDArray[np.float64]:
-    """Return the calibration that changes nothing, shape (n_labels, 2, n_knots)."""
-    return np.tile(np.linspace(0.0, 1.0, _N_KNOTS), (n_labels, 2, 1))
+    """Return the calibration that changes nothing, shape (2, n_labels, 2, n_knots)."""
+    return np.tile(np.linspace(0.0, 1.0, _N_KNOTS), (2, n_labels, 2, 1))
 
 
 def calibrate(
@@ -31,11 +31,12 @@ def calibrate(
     lag: float | None,
     progress: Callable[[int, int], None],
 ) -> NDArray[np.float64]:
-    """Fit the monotone map of each label on recordings that the model has not seen, shape (n_labels, 2, n_knots).
+    """Fit the monotone maps of each label on recordings that the model has not seen, shape (2, n_labels, 2, n_knots).
 
     Isotonic regression [1]_ of whether an expert marked the wave within the task's tolerance, read off at a few
-    marginals. Each lead is labelled alone: leads together decide by the mean of their potentials, which is as sharp as
-    one lead's. Leads that the model knows together only are labelled together.
+    marginals; once for each lead alone, once for the leads of a recording together, which err less and less surely:
+    they decide by the mean of their potentials. Where no recording has two marked leads, or the model knows leads
+    together only, there is one way to label and one map for both.
 
     References
     ----------
@@ -46,25 +47,39 @@ def calibrate(
 
     task = model.task
     plain = replace(model, calibration=identity(len(task.labels)))
-    outcomes: list[list[WaveOutcomes]] = [[] for _ in task.labels]
-    for done, (recording, annotation) in enumerate(cases):
-        marked = sorted({int(channel) for channel in annotation.annotated[:, 0]})
-        groups = [[channel] for channel in marked]
-        if model.leads and marked:
-            groups = model.groups(recording.keys, fused=True)
-            marked = [channel for channel in marked if channel in groups[0]]
-        spans = label_groups(plain, recording, groups, lag)
-        for label, name in enumerate(task.labels):
-            outcomes[label].append(
-                wave_outcomes(annotation, spans, name, channels=marked, point=task.point, tolerance=task.tolerance)
-            )
-        progress(done + 1, len(cases))
-    maps = plain.calibration
-    for label, parts in enumerate(outcomes):
-        joined = WaveOutcomes.concat(parts)
-        if len(joined.probability) >= _FEWEST:
-            maps[label] = _monotone_map(joined.probability, joined.correct)
+    ways = _ways(model, cases)
+    maps, done = plain.calibration, 0
+    for way, groups in enumerate(ways):
+        outcomes: list[list[WaveOutcomes]] = [[] for _ in task.labels]
+        for (recording, annotation), of_recording in zip(cases, groups, strict=True):
+            spans = label_groups(plain, recording, of_recording, lag)
+            marked = set(annotation.annotated[:, 0].tolist()) & {channel for group in of_recording for channel in group}
+            for label, name in enumerate(task.labels):
+                outcomes[label].append(
+                    wave_outcomes(annotation, spans, name, channels=marked, point=task.point, tolerance=task.tolerance)
+                )
+            done += 1
+            progress(done, len(ways) * len(cases))
+        for label, parts in enumerate(outcomes):
+            joined = WaveOutcomes.concat(parts)
+            if len(joined.probability) >= _FEWEST:
+                maps[way:, label] = _monotone_map(joined.probability, joined.correct)
     return maps
+
+
+def _ways(model: Model, cases: list[tuple[Recording, Annotation]]) -> list[list[list[list[int]]]]:
+    """Return which channels of each recording decide together: in the first way of labelling, and perhaps a second."""
+    marked = [sorted({int(channel) for channel in annotation.annotated[:, 0]}) for _, annotation in cases]
+    if model.leads:
+        return [
+            [
+                model.groups(recording.keys, fused=True) if channels else []
+                for (recording, _), channels in zip(cases, marked, strict=True)
+            ]
+        ]
+    alone = [[[channel] for channel in channels] for channels in marked]
+    together = [[channels] if len(channels) > 1 else [] for channels in marked]
+    return [alone, together] if any(together) else [alone]
 
 
 def _monotone_map(marginal: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:

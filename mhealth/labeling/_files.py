@@ -234,7 +234,8 @@ def _from_arrays(arrays: dict[str, NDArray], task: Task) -> Model:
             for k in range(len(task.front_end.features.lengths) * max(1, len(leads)))
         ),
         n_nonzero=int(arrays["n_nonzero"]),
-        calibration=arrays["calibration"],
+        # Some files have one map for leads alone and together.
+        calibration=np.broadcast_to(arrays["calibration"], (2, *arrays["calibration"].shape[-3:])),
         joint=arrays["joint"],
         leads=leads,
     )

@@ -436,7 +436,9 @@ class GroupStream:
             model.task.refined(lead.raw, lead.raw_start, self._fs, states, out)
             for label in np.unique(labels):
                 of_label = labels == label
-                probability[of_label] = model.calibrated(probability[of_label], int(label))
+                probability[of_label] = model.calibrated(
+                    probability[of_label], int(label), together=len(self._leads) > 1
+                )
             unusable = lead.unusable
             rows += [
                 (a, b, c, label, k, p)

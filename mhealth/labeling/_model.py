@@ -30,8 +30,8 @@ class Model:
         One for each window of the settings, then those of the context; so for each of `leads`, where there are any.
     n_nonzero : int
         Atoms a window may take.
-    calibration : ndarray of float64, shape (n_labels, 2, n_knots)
-        Marginals of each label, and the probability that each maps to.
+    calibration : ndarray of float64, shape (2, n_labels, 2, n_knots)
+        Marginals of each label, and the probability that each maps to; of a lead alone, and of several together.
     joint : ndarray of float32, shape (n_states,)
         What simultaneous leads add to the mean of their onset scores, for each doubling of their number beyond two.
     leads : tuple of str
@@ -59,9 +59,9 @@ class Model:
             return [lead_columns(self.leads, channels)]
         return [list(range(len(channels)))] if fused else [[k] for k in range(len(channels))]
 
-    def calibrated(self, marginal: NDArray[np.float64], label: int) -> NDArray[np.float64]:
-        """Return the probability that an expert marks a wave where the CRF gives this marginal."""
-        knots, values = self.calibration[label]
+    def calibrated(self, marginal: NDArray[np.float64], label: int, *, together: bool) -> NDArray[np.float64]:
+        """Return the probability that an expert marks a wave where the CRF, of leads together or alone, gives this."""
+        knots, values = self.calibration[int(together), label]
         return np.interp(marginal, knots, values)
 
     def check(self) -> None:
@@ -91,9 +91,9 @@ class Model:
         if lengths != features.lengths * n_leads:
             raise ValueError(f"atoms have lengths {lengths}, windows {features.lengths * n_leads}")
         maps = self.calibration
-        fits = maps.ndim == 3 and maps.shape[:2] == (len(self.task.labels), 2) and maps.shape[2] > 1
+        fits = maps.ndim == 4 and maps.shape[:3] == (2, len(self.task.labels), 2) and maps.shape[3] > 1
         if not (fits and (np.diff(maps) >= 0).all() and maps.min() >= 0 and maps.max() <= 1):
-            raise ValueError("calibration holds no monotone maps of [0, 1], one a label")
+            raise ValueError("calibration holds no monotone maps of [0, 1], two a label")
         if self.joint.shape != (n_states,) or self.joint.dtype != np.float32 or not np.isfinite(self.joint).all():
             raise ValueError(f"joint is not finite float32 of shape {(n_states,)}")
         if self.n_nonzero < 1:
