@@ -78,6 +78,14 @@ def train(
             help="Of a network at work; int8 as microcontrollers have it. (default: float32)", show_default=False
         ),
     ] = None,
+    wearing: Annotated[
+        Literal["usual", "hard"] | None,
+        typer.Option(
+            help="How noisy the altered copies are that a network learns from: hard for sensors on people who move; "
+            "it costs a little on clean signals. (default: usual)",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -110,6 +118,7 @@ def train(
     labeler = untrained(
         kind_of_marks(cases), noise=load_noise(noise, data), seed=seed,
         emission=model, checkpoint=checkpoint, log_dir=log_dir, network=network, keep=keep, precision=precision,
+        wearing=wearing,
     )  # fmt: skip
     fit(labeler, cases, terminal)
     labeler.save(out, training=sources)

@@ -89,6 +89,7 @@ class NetworkEmission:
     network: Path | None = None
     keep: Path | None = None
     precision: str = "float32"
+    wearing: str = "usual"
 
 
 class EcgLabeler(Labeler):

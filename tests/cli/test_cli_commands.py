@@ -78,9 +78,18 @@ def test_a_network_is_trained_with_its_options(mhealth, dataset, tmp_path, monke
     refused = mhealth("train", dataset, *options, "--out", out)
     assert refused.exit_code == 1
     assert "--checkpoint and --log-dir: of a network only. Add --model" in refused.stderr
-    networks = ("--network", tmp_path / "a.keras", "--keep", tmp_path / "b.keras", "--precision", "int8")
+    networks = (
+        "--network",
+        tmp_path / "a.keras",
+        "--keep",
+        tmp_path / "b.keras",
+        "--precision",
+        "int8",
+        "--wearing",
+        "hard",
+    )
     assert mhealth("train", dataset, "--model", "unet", *networks, "--out", out).exit_code == 0
-    kept = fake_labeling.NetworkEmission("unet", None, None, tmp_path / "a.keras", tmp_path / "b.keras", "int8")
+    kept = fake_labeling.NetworkEmission("unet", None, None, tmp_path / "a.keras", tmp_path / "b.keras", "int8", "hard")
     assert out.read_text() == str(kept)
 
 
