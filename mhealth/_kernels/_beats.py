@@ -34,17 +34,11 @@ FORGET_AFTER = 450
 HALF_SLOPE = 3
 DELAY = HALF_SLOPE + HALF_ENERGY
 
-N_BEATS = 8
-"""Beats in the running average: noise falls to a third, and a change of rhythm is forgotten in about 6 s."""
-
 JUST_PASSED = 12
 """A beat up to 48 ms back counts as the next one still: its landmark lies inside the QRS complex."""
 
 FARTHEST = 200
 """A candidate more than 0.8 s after a beat is compared with no earlier beat: the T wave is over."""
-
-HORIZON = 2500
-"""Beats more than 10 s back count no longer, which bounds the memory of a stream."""
 
 N_RHYTHM = 12
 FAR = 3.0  # seconds; stands for a beat that is not there
@@ -181,8 +175,9 @@ def beat_spread(signal, origin, beats, first, last, phase, limit, half, width, w
 
 @njit(cache=True, nogil=True)
 def beat_context(
-    signal, origin, positions, limits, scale, beats, confirmed, n_beats, half, width, before, after, rhythm
-):
+    signal, origin, positions, limits, scale, beats, confirmed, n_beats, half, width, most, horizon, before, after,
+    rhythm,
+):  # fmt: skip
     """Describe each candidate by the average beat at its phase, and by the beats around it.
 
     Parameters
@@ -197,15 +192,17 @@ def beat_context(
         From `track_beats`.
     half, width : int
         Half length of the averaged window and of its bins in samples.
+    most, horizon : int
+        At most so many beats are looked back on, and none that is farther back than so many samples.
     before, after : float32 (m, 2 * half / width), out
         Average of the recent beats at the candidate's distance before the next beat, and after the last one; zeros
         where there is none. In the signal's unit.
     rhythm : float32 (m, N_RHYTHM), out
         Seconds to the next beat and since each of the last four; median, last, mean and mean absolute change of the
-        recent inter-beat intervals; beats in both averages as a share of N_BEATS; spread
+        recent inter-beat intervals; beats in both averages as a share of `most`; spread
         before, as a share of itself and the scale.
     """
-    intervals = np.empty(N_BEATS, np.float64)
+    intervals = np.empty(most, np.float64)
     known = 0
     for m in range(positions.size):
         t = positions[m]
@@ -217,8 +214,8 @@ def beat_context(
         upcoming = known  # first known beat that is not over
         while upcoming > 0 and beats[upcoming - 1] > t - JUST_PASSED:
             upcoming -= 1
-        first = max(known - N_BEATS, 0)
-        while first < known and t - beats[first] > HORIZON:
+        first = max(known - most, 0)
+        while first < known and t - beats[first] > horizon:
             first += 1
         row = rhythm[m]
         for k in range(N_RHYTHM):
@@ -234,7 +231,7 @@ def beat_context(
             spread = np.float32(0.0)
             if count > 0:
                 spread = beat_spread(signal, origin, beats, first, known, phase, limit, half, width, before[m], count)
-            row[9] = count / N_BEATS
+            row[9] = count / most
             if spread > 0.0:
                 row[11] = spread / (spread + scale[m])
         for k in range(4):
@@ -243,7 +240,7 @@ def beat_context(
             count = average_window(
                 signal, origin, beats, first, known, t - beats[upcoming - 1], limit, half, width, after[m]
             )
-            row[10] = count / N_BEATS
+            row[10] = count / most
         n_intervals = known - first - 1
         if n_intervals > 0:
             total = 0.0

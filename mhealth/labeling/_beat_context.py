@@ -18,10 +18,17 @@ class BeatContext:
     ----------
     average_half, average_width : int
         Half length and bin width of the average beat's windows, in samples at 250 Hz.
+    horizon : float
+        Seconds; beats farther back count no longer, which bounds the memory of a stream.
+    n_beats : int
+        Beats in the running average, and in the rhythm: of eight, noise falls to a third, and a change of rhythm is
+        forgotten in about 6 s.
     """
 
     average_half: int = 25
     average_width: int = 2
+    horizon: float = 10.0
+    n_beats: int = 8
 
     @property
     def n_dense(self) -> int:
@@ -39,9 +46,7 @@ class BeatContext:
     @property
     def history(self) -> float:
         """Seconds of beats that are averaged."""
-        from mhealth._kernels._beats import HORIZON
-
-        return HORIZON / 250.0
+        return self.horizon
 
     def open(self, *, rate: float, warm_up: int) -> BeatTracker:
         """Return a tracker at the start of a stretch; the rate must be 250 Hz, which the kernels count in."""
@@ -102,7 +107,9 @@ class BeatTracker:
         """Fill the windows of the average beat, and the rhythm."""
         from mhealth._kernels._beats import beat_context
 
+        settings = self._settings
         beat_context(
             signal, origin, positions, limits, scale, self._beats[0], self._beats[1], self._beats.shape[1],
-            self._settings.average_half, self._settings.average_width, *windows, dense,
+            settings.average_half, settings.average_width, settings.n_beats, round(settings.horizon * 250.0),
+            *windows, dense,
         )  # fmt: skip

@@ -76,7 +76,8 @@ def test_waves_that_counted_as_beats_in_a_pause_do_not_go_on_counting():
     assert set(beats[beats > 20 * period] % period) == {125}
 
 
-def test_the_context_of_a_candidate_is_that_of_the_definition(stretch, rng):
+@pytest.mark.parametrize(("most", "horizon"), [(8, 2500), (3, 2500), (8, 500)])
+def test_the_context_of_a_candidate_is_that_of_the_definition(stretch, rng, most, horizon):
     _, _, (beats, confirmed) = beats_of(stretch, 1.0)
     positions = np.sort(rng.choice(len(stretch) - 700, 80, replace=False)).astype(np.int64)
     limits = np.maximum(positions + 100, 484)
@@ -85,13 +86,14 @@ def test_the_context_of_a_candidate_is_that_of_the_definition(stretch, rng):
     before, after = np.empty((2, len(positions), 2 * half // width), np.float32)
     rhythm = np.empty((len(positions), _beats.N_RHYTHM), np.float32)
     _beats.beat_context(
-        stretch, 0, positions, limits, scale, beats, confirmed, len(beats), half, width, before, after, rhythm
-    )
+        stretch, 0, positions, limits, scale, beats, confirmed, len(beats), half, width, most, horizon, before, after,
+        rhythm,
+    )  # fmt: skip
     assert before.any()
     assert after.any()
     size = np.abs(stretch).max()
     for k, t in enumerate(positions):
-        expected = naive_context(stretch, t, limits[k], scale[k], beats, confirmed, half, width)
+        expected = naive_context(stretch, t, limits[k], scale[k], beats, confirmed, half, width, most, horizon)
         # Sums of up to 400 float32 numbers.
         np.testing.assert_allclose(before[k], expected[0], atol=2e-5 * size)
         np.testing.assert_allclose(after[k], expected[1], atol=2e-5 * size)

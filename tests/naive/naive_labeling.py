@@ -49,25 +49,25 @@ def naive_average(signal, beats, phase, limit, half, width):
     return parts.mean(axis=0), len(parts), np.abs(parts - parts.mean(axis=0)).mean()
 
 
-def naive_context(signal, t, limit, scale, beats, confirmed, half, width):
+def naive_context(signal, t, limit, scale, beats, confirmed, half, width, most, horizon):
     """Return the windows before and after, and the rhythm, of a candidate at t that may know of samples up to limit."""
     known = [b for b, c in zip(beats, confirmed, strict=True) if c <= limit]
     past = [b for b in known if b <= t - 12]
     upcoming = known[len(past) :]
-    recent = [b for b in known[-8:] if t - b <= 2500]
+    recent = [b for b in known[-most:] if t - b <= horizon]
     rhythm = np.zeros(12)
     before = after = np.zeros(2 * half // width)
     rhythm[0] = 3.0
     if upcoming:
         rhythm[0] = min((upcoming[0] - t) / 250, 3.0)
         before, count, spread = naive_average(signal, recent, t - upcoming[0], limit, half, width)
-        rhythm[9] = count / 8
+        rhythm[9] = count / most
         rhythm[11] = spread / (spread + scale) if spread > 0 else 0.0
     for k in range(4):
         rhythm[1 + k] = min((t - past[-1 - k]) / 250, 3.0) if len(past) > k else 3.0
     if past and t - past[-1] < 200:
         after, count, _ = naive_average(signal, recent, t - past[-1], limit, half, width)
-        rhythm[10] = count / 8
+        rhythm[10] = count / most
     intervals = np.minimum(np.diff(recent) / 250, 3.0)
     if len(intervals):
         rhythm[5] = np.sort(intervals)[len(intervals) // 2]
