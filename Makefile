@@ -1,12 +1,15 @@
 # The project's front door: `make help`. Every target sets up .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test test-embedded bench lint clean
 
 BIN := .venv/bin
 READY := .venv/.ready
 # The peers that the benchmarks run beside pin other versions (NeuroKit2 needs pandas < 3), so they live apart.
 BENCH := .venv/bench/bin
 BENCH_READY := .venv/bench/.ready
+# What compiles for microcontrollers and emulates them, and the Debian packages it is in.
+EMBEDDED_TOOLS := gcc arm-none-eabi-gcc qemu-system-arm aarch64-linux-gnu-gcc qemu-aarch64
+EMBEDDED_PACKAGES := gcc libc6-dev gcc-arm-none-eabi qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 RECORD ?=
 ARGS ?=
 
@@ -27,7 +30,7 @@ fi
 endef
 
 help:  ## list what make can do
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 	@echo "  Options: RECORD=path (demo: your own recording), ARGS='...' (passed on to pytest), PYTHON=/path/to/python"
 
 demo: $(READY)  ## label a synthetic ECG and breathing, or RECORD=path; writes demo/report.html
@@ -35,6 +38,16 @@ demo: $(READY)  ## label a synthetic ECG and breathing, or RECORD=path; writes d
 
 test: $(READY)  ## run the tests (real recordings: MHEALTH_DATA, default ../shared/data)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-embedded: $(READY)  ## install emulators of microcontrollers (apt), and prove exported C on them
+	@for tool in $(EMBEDDED_TOOLS); do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "Installing $(EMBEDDED_PACKAGES) (once; about 500 MB) ..."; \
+	  root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  { $$root apt-get update -qq && $$root apt-get install -qq --no-install-recommends $(EMBEDDED_PACKAGES); } >/dev/null \
+	    || echo "make: they could not be installed; what needs them fails below."; \
+	fi
+	@MHEALTH_EMBEDDED=1 $(BIN)/python -m pytest tests/export -m embedded $(ARGS)
 
 bench: $(BENCH_READY)  ## measure speed beside NeuroKit2 and prominence-delineator
 	@$(BENCH)/python -m experiments.benchmarks.speed $(ARGS)
