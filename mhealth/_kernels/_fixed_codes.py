@@ -1,0 +1,143 @@
+"""Orthogonal matching pursuit in whole numbers, bit for bit that of ``export/runtime/mh_codes.c``.
+
+The chosen atoms' Gram matrix is kept as L D L', which needs no root; each step fits all chosen atoms again, and what
+is left of the window's correlations follows from the Gram matrix: no residual is computed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from mhealth._kernels._fixed import rounded_shift
+from mhealth._kernels._fixed_windows import compress_window, cut_window, level_of, quotient
+
+__all__ = ["MOST_NONZERO", "code_windows", "context_windows", "signal_windows"]
+
+MOST_NONZERO = 7
+"""Atoms a window may take: with more, correlations might overflow 32 bits."""
+
+ONE = 1 << 26
+NEGLIGIBLE = 1 << 13
+"""Correlation below the resolution of the codes, in Q6.25."""
+
+DEPENDENT = 1 << 19
+"""An atom with less of its energy than this outside the span of the chosen ones adds nothing; 2^-7 in Q26."""
+
+LARGEST = 32767
+
+
+@njit(cache=True, nogil=True)
+def signal_windows(signal, first, positions, scales, start, widths, inverse_moment, knee, windows):
+    """Cut and compress one window a candidate: signal, first to inverse_moment as in `cut_window`.
+
+    Parameters
+    ----------
+    positions, scales : int64 (n,)
+        Candidates, and the running scale at each in 1/256 ADC units.
+    knee : int
+        Q4.12.
+    windows : int64 (n, n_points), out
+        Q1.14.
+    """
+    bins = np.empty(widths.size, np.int64)
+    for i in range(positions.size):
+        cut_window(signal, first, positions[i], start, widths, inverse_moment, bins)
+        compress_window(bins, level_of(scales[i], knee), windows[i])
+
+
+@njit(cache=True, nogil=True)
+def context_windows(context, fraction, scales, knee, windows):
+    """Compress windows in ADC units with `fraction` bits after the point: int16 (n, n_points) to Q1.14."""
+    bins = np.empty(context.shape[1], np.int64)
+    for i in range(context.shape[0]):
+        for b in range(bins.size):
+            bins[b] = context[i, b] * (256 >> fraction)
+        compress_window(bins, level_of(scales[i], knee), windows[i])
+
+
+@njit(cache=True, nogil=True)
+def _largest(correlation, gram, support, coefficient, count):
+    """Return the atom that correlates most with what is left of the window, of equals the first; its correlation."""
+    best, size, found = 0, 0, 0
+    for k in range(correlation.size):
+        value = correlation[k]
+        for s in range(count):
+            value -= gram[support[s], k] * coefficient[s]
+        if abs(value) > size:
+            chosen = False
+            for s in range(count):
+                chosen |= support[s] == k
+            if not chosen:
+                best, size, found = k, abs(value), value
+    return best, found
+
+
+@njit(cache=True, nogil=True)
+def code_windows(windows, atoms, multipliers, gram, n_nonzero, first_column, columns, values):
+    """Code windows over a dictionary.
+
+    Parameters
+    ----------
+    windows : int64 (n, n_points)
+        Q1.14.
+    atoms : int8 (n_points, n_atoms)
+    multipliers : uint16 (n_atoms,)
+        Products with an atom, times this, / 2^11 are in Q6.25.
+    gram : int16 (n_atoms, n_atoms)
+        Q2.13.
+    n_nonzero : int
+    first_column : int
+        Of the dictionary: positive coefficients, then negative ones.
+    columns : int32 (n, n_nonzero), out
+        −1 where unused.
+    values : int16 (n, n_nonzero), out
+        Magnitudes, Q3.12.
+
+    Returns
+    -------
+    saturated : int
+        Coefficients that did not fit 16 bits.
+    """
+    n_points, n_atoms = atoms.shape
+    correlation = np.empty(n_atoms, np.int64)
+    support, coefficient, projection = np.zeros((3, n_nonzero), np.int64)
+    energy, solved = np.zeros((2, n_nonzero), np.int64)
+    triangle = np.zeros((n_nonzero, n_nonzero), np.int64)
+    saturated = 0
+    for i in range(windows.shape[0]):
+        correlation[:] = 0
+        for b in range(n_points):
+            for k in range(n_atoms):
+                correlation[k] += windows[i, b] * atoms[b, k]
+        for k in range(n_atoms):
+            correlation[k] = rounded_shift(correlation[k] * multipliers[k], 11)
+        count = 0
+        while count < n_nonzero:
+            best, found = _largest(correlation, gram, support, coefficient, count)
+            if abs(found) <= NEGLIGIBLE:
+                break
+            remaining = ONE
+            for s in range(count):
+                part = gram[best, support[s]] << 13
+                for t in range(s):
+                    part -= (triangle[s, t] * solved[t]) >> 13
+                solved[s] = max(min(part, ONE), -ONE)
+                triangle[count, s] = quotient(solved[s], energy[s])
+                remaining -= (triangle[count, s] * solved[s]) >> 13
+            if remaining < DEPENDENT:
+                break
+            support[count], projection[count], energy[count] = best, found, rounded_shift(remaining, 13)
+            count += 1
+            for s in range(count - 1, -1, -1):
+                value = quotient(projection[s], energy[s])
+                for t in range(s + 1, count):
+                    value -= rounded_shift(triangle[t, s] * coefficient[t], 13)
+                coefficient[s] = max(min(value, LARGEST), -LARGEST)
+                saturated += coefficient[s] != value
+        for s in range(n_nonzero):
+            columns[i, s], values[i, s] = -1, 0
+            if s < count:
+                sign = n_atoms if coefficient[s] < 0 else 0
+                columns[i, s], values[i, s] = first_column + sign + support[s], abs(coefficient[s])
+    return saturated

@@ -1,0 +1,49 @@
+/* Sparse codes of a candidate's windows: orthogonal matching pursuit over small dictionaries.
+   The twin of every loop is mhealth/_kernels/_fixed_codes.py. */
+#ifndef MH_CODES_H
+#define MH_CODES_H
+
+#include "mh_windows.h"
+
+#define MH_CODES_MOST_NONZERO 7 /* atoms a window may take: with more, correlations would overflow */
+
+typedef struct {
+    const int8_t *atoms;          /* [point][atom], each atom times a number of its own */
+    const uint16_t *multipliers;  /* of each atom: products with it times this / 2^11 are in Q6.25 */
+    const int16_t *gram;          /* [atom][atom], inner products, Q2.13 */
+    uint16_t n_atoms;             /* 4 or more */
+    uint8_t n_points;
+} mh_dictionary_t;
+
+typedef struct {
+    const mh_window_t *windows;          /* cut from the signal */
+    const mh_dictionary_t *dictionaries; /* of the windows, then of those of the context */
+    uint16_t knee;                       /* Q4.12 */
+    uint8_t n_windows, n_context, n_nonzero;
+    uint8_t context_fraction;            /* bits after the point of the context's windows, 8 at most */
+} mh_codes_table_t;
+
+/* Buffers of the caller, whose contents need not last between calls but for columns and values, the result. */
+typedef struct {
+    int32_t *work;     /* MH_CODES_WORK_SIZE(points of the longest window, atoms of the largest dictionary) */
+    int16_t *window;   /* points of the longest window */
+    uint16_t *columns; /* MH_CODES_SIZE(n_windows + n_context, n_nonzero) */
+    int16_t *values;   /* as many */
+} mh_codes_state_t;
+
+#define MH_CODES_WORK_SIZE(longest, most_atoms) ((longest) > (most_atoms) ? (longest) : (most_atoms))
+#define MH_CODES_SIZE(n_dictionaries, n_nonzero) ((n_dictionaries) * (n_nonzero))
+
+/* Sums of values times rows of weights, in four neighbouring columns: values[i] * weights[row i][0 to 3]. Row i is
+   rows[i], or i if rows is NULL. The inner loop of dictionaries and layers. */
+void mh_sums(const int8_t *weights, uint32_t n_columns, const uint16_t *rows, const int16_t *values, uint32_t count,
+             int32_t sums[4]);
+
+/* Codes the windows of a candidate; returns the number of columns and values (Q3.12, not negative) written. An atom has
+   two columns, for positive coefficients and, n_atoms later, for negative ones; those of a dictionary follow those of
+   the one before. first, end, position: see mh_windows_cut. context: its windows one after the other, in ADC units with
+   context_fraction bits after the point; NULL if there are none. */
+uint32_t mh_codes_push(mh_codes_state_t *state, const mh_codes_table_t *table, const mh_signal_t *signal,
+                       uint32_t first, uint32_t end, uint32_t position, uint32_t scale_q8, const int16_t *context);
+
+#endif
