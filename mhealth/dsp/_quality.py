@@ -169,6 +169,40 @@ class SignalQuality:
                     f"{self.rates.lowest:g} Hz, the lowest rate."
                 )
 
+    def counts(self, *, fs: float) -> dict[str, int]:
+        """Return the durations in samples at `fs` Hz, within `rates`; and those of noise in blocks of samples.
+
+        Parameters
+        ----------
+        fs : float
+            Sampling rate in Hz.
+        """
+        fs = self.rates.check(fs)
+        box = math.floor(fs / self.analysis_rate + 0.5) or 1
+        block = box * max(1, round(self.block * fs / box))
+        return {
+            "look": int(self.look * fs),
+            "still": int(self.still * fs),
+            "bucket": round(self.extremes * fs),
+            "range_known": round(self.warm_up * fs),
+            "shortest_noise": round(self.shortest_noise * fs),
+            "box": box,
+            "block": block,
+            "peak_blocks": round(self.peak_bucket * fs / block),
+            "warm_up": round(self.warm_up * fs / block),
+            "floor_blocks": round(self.floor_window * fs / block),
+        }
+
+    def sections(self, *, fs: float) -> NDArray[np.float64]:
+        """Return the filters of `peak_band` and `floor_band`, in second-order sections of shape (2, 2, 6).
+
+        Parameters
+        ----------
+        fs : float
+            Sampling rate in Hz of the lead; the filters run on averages of its samples, see `analysis_rate`.
+        """
+        return _sections(fs / self.counts(fs=fs)["box"], (self.peak_band, self.floor_band))
+
     def open(self, *, fs: float) -> QualityStream:
         """Return a stream for one lead sampled at `fs` Hz, within `rates`."""
         return QualityStream(self, fs=fs)
@@ -282,23 +316,13 @@ class QualityStream:
     """
 
     def __init__(self, quality: SignalQuality, *, fs: float) -> None:
-        fs = quality.rates.check(fs)
-        look = int(quality.look * fs)
-        box = math.floor(fs / quality.analysis_rate + 0.5) or 1
-        block = box * max(1, round(quality.block * fs / box))
+        counts = quality.counts(fs=fs)
+        look, n_floors = counts["look"], counts.pop("floor_blocks")
         values = {
-            "look": look,
-            "still": int(quality.still * fs),
-            "box": box,
-            "box_left": box,
-            "block": block,
-            "block_left": block,
-            "bucket": round(quality.extremes * fs),
-            "bucket_left": round(quality.extremes * fs),
-            "peak_blocks": round(quality.peak_bucket * fs / block),
-            "warm_up": round(quality.warm_up * fs / block),
-            "range_known": round(quality.warm_up * fs),
-            "shortest_noise": round(quality.shortest_noise * fs),
+            **counts,
+            "box_left": counts["box"],
+            "block_left": counts["block"],
+            "bucket_left": counts["bucket"],
             "restart": 1,
             "rail_step": 1 / (quality.rail_time * fs) if quality.rail_time else math.inf,
             **{name: getattr(quality, name) for name in _RATIOS},
@@ -308,12 +332,12 @@ class QualityStream:
             "low": math.inf,
             "low_before": math.inf,
         }
-        self._filters = (fs / box, (quality.peak_band, quality.floor_band))
+        self._sections = quality.sections(fs=fs)
         self._state = new_state(_STATE, **values)
-        self._memory = np.zeros((*_sections(*self._filters).shape[:2], 2))
+        self._memory = np.zeros((*self._sections.shape[:2], 2))
         self._energy = np.zeros(len(self._memory))
         self._flags = np.zeros(2 * look + 1, dtype=np.uint8)
-        self._floors = np.zeros(round(quality.floor_window * fs / block))
+        self._floors = np.zeros(n_floors)
         self._peaks = np.zeros(quality.peak_buckets)
         self._ended = False
         self.delay = look / fs
@@ -347,7 +371,7 @@ class QualityStream:
         samples = np.ascontiguousarray(lead)
         codes = np.empty(len(samples), dtype=np.uint8)
         n_codes = decide(
-            samples, self._state[0], self._flags, _sections(*self._filters), self._memory, self._energy,
+            samples, self._state[0], self._flags, self._sections, self._memory, self._energy,
             self._floors, self._peaks, codes,
         )  # fmt: skip
         self.position += len(samples)
