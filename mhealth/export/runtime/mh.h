@@ -24,4 +24,17 @@ typedef struct {
 
 static inline int16_t mh_sample(const mh_signal_t *signal, uint32_t n) { return signal->samples[n & signal->mask]; }
 
+/* What was labelled: samples onset to offset - 1, counted from the first one of the lead. */
+typedef struct {
+    uint32_t onset;
+    uint32_t peak; /* MH_NO_PEAK: it has none */
+    uint32_t offset;
+    uint8_t label; /* index into the model's labels */
+    uint8_t flags; /* of MH_EVENT_... */
+} mh_event_t;
+
+#define MH_NO_PEAK UINT32_MAX
+#define MH_EVENT_CUT_AT_START 1u /* the stretch of usable signal starts within it */
+#define MH_EVENT_CUT_AT_END 2u   /* and ends within it */
+
 #endif
