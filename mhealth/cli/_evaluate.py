@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from mhealth.cli._datasets import second_annotations
-from mhealth.cli._options import Channels, Data, Emission, Noise, Records, Seed, split_channels
+from mhealth.cli._options import Budget, Channels, Data, Emission, Noise, Records, Seed, split_channels
 from mhealth.cli._selection import CALLED, Kind, kind_of, load_labeler, look
 from mhealth.cli._terminal import (
     Bar,
@@ -100,6 +100,7 @@ def evaluate(
     records: Records = None,
     noise: Noise = None,
     emission: Emission = "sparse",
+    budget: Budget = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -142,7 +143,7 @@ def evaluate(
     else:
 
         def new_labeler() -> EcgLabeler | BreathLabeler:
-            return untrained(kind, noise=noise_records, seed=seed, emission=emission)
+            return untrained(kind, noise=noise_records, seed=seed, emission=emission, budget=budget)
 
         noise_records = load_noise(noise, data)
         others = [case for name in also or () for case in load_cases(name, data, None, terminal)[1]]

@@ -10,6 +10,7 @@ import typer
 
 __all__ = [
     "As",
+    "Budget",
     "Channels",
     "Data",
     "Emission",
@@ -49,6 +50,14 @@ Emission = Annotated[
         "--emission",
         help="What describes the signal: sparse codes; for an ECG also a neural network, a U-Net for whole recordings "
         "or a small causal one for streams.",
+    ),
+]
+Budget = Annotated[
+    Literal["cortex-m3"] | None,
+    typer.Option(
+        help="Learn sparse codes that a microcontroller has room for: 64 kB of flash memory, 20 kB of RAM. "
+        "(default: for computers)",
+        show_default=False,
     ),
 ]
 Polarity = Annotated[

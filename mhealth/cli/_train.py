@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mhealth.cli._options import Data, Noise, Records, Seed
+from mhealth.cli._options import Budget, Data, Noise, Records, Seed
 from mhealth.cli._terminal import Debug, Quiet, Terminal, announce_compilation, examples, reports_errors
 from mhealth.cli._training import fit, kind_of_marks, load_cases, load_noise, untrained
 from mhealth.errors import UnwritableOutputError
@@ -23,6 +23,10 @@ EPILOG = examples(
     (
         "mhealth train ludb --emission unet --noise nstdb --data /data --out unet.npz",
         "a network below the CRF (extra cnn)",
+    ),
+    (
+        "mhealth train ludb qtdb --budget cortex-m3 --noise nstdb --data /data --out ecg-mcu.npz",
+        "for a microcontroller; as the shipped model ecg-mcu was trained",
     ),
     ("mhealth train my_records/ --out my.npz", "a folder with your own marks, see above"),
     ("mhealth label 100 --model my.npz", "use what was trained"),
@@ -86,6 +90,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    budget: Budget = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -116,7 +121,7 @@ def train(
             for case in of_dataset
         ]
     labeler = untrained(
-        kind_of_marks(cases), noise=load_noise(noise, data), seed=seed,
+        kind_of_marks(cases), noise=load_noise(noise, data), seed=seed, budget=budget,
         emission=model, checkpoint=checkpoint, log_dir=log_dir, network=network, keep=keep, precision=precision,
         wearing=wearing,
     )  # fmt: skip

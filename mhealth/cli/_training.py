@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mhealth.cli._datasets import Dataset, chosen_records, open_dataset
 from mhealth.cli._selection import Kind
@@ -119,6 +119,7 @@ def untrained(
     noise: list[Recording] | None,
     seed: int,
     emission: str = "sparse",
+    budget: Literal["cortex-m3"] | None = None,
     **of_network: Any,
 ) -> EcgLabeler | BreathLabeler:
     """Return a labeler of a kind of signal that has learned nothing yet.
@@ -131,6 +132,8 @@ def untrained(
     seed : int
     emission : {"sparse", "unet", "tcn"}
         What describes the signal.
+    budget : {"cortex-m3"}, optional
+        Device whose memory and time the codes keep to.
     **of_network
         Parameters of `NetworkEmission`; those that are None have their defaults.
 
@@ -149,18 +152,18 @@ def untrained(
         raise InvalidParameterError(f"{options}: of a network only. Add --model unet or tcn, or leave it out.")
     if kind == "ecg":
         if emission == "sparse":
-            return EcgLabeler(noise=noise, random_state=seed)
+            return EcgLabeler(budget=budget, noise=noise, random_state=seed)
         from mhealth.labeling import NetworkEmission
         from mhealth.nn import require_tensorflow
 
         require_tensorflow()
         network = NetworkEmission(architecture=emission, **of_network)
-        return EcgLabeler(emission=network, noise=noise, random_state=seed)
+        return EcgLabeler(emission=network, budget=budget, noise=noise, random_state=seed)
     if emission != "sparse":
         raise InvalidParameterError(f"The model {emission} is for ECG; breaths are learned above sparse codes.")
     if noise is not None:
         raise InvalidParameterError("--noise is mixed into ECG leads; breaths are learned without. Leave it out.")
-    return BreathLabeler(random_state=seed)
+    return BreathLabeler(budget=budget, random_state=seed)
 
 
 def fit(labeler: EcgLabeler | BreathLabeler, cases: Iterable[Case], terminal: Terminal, *, prefix: str = "") -> None:

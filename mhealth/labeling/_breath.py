@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.core import BREATH_PHASES, Annotation, Recording
 from mhealth.errors import InvalidParameterError
-from mhealth.labeling._breath_task import FARTHEST_TOP, RESPIRATION, SHORTEST_PAUSE, made_cases
+from mhealth.labeling._breath_task import FARTHEST_TOP, RESPIRATION, RESPIRATION_MCU, SHORTEST_PAUSE, made_cases
 from mhealth.labeling._examples import LeadCase
 from mhealth.labeling._group import Row
 from mhealth.labeling._labeler import Labeler, LabelStream
 from mhealth.labeling._model import Model
 from mhealth.labeling._polarity import Polarity, PolarityTracker
+from mhealth.labeling._task import Budget
 from mhealth.labeling._training import TrainingSettings
 
 __all__ = ["BreathLabeler", "BreathStream"]
@@ -44,6 +45,8 @@ class BreathLabeler(Labeler):
     n_simulated : int, default=90
         Simulated recordings of four minutes to learn from beside the given ones: rates and pauses that these lack, and
         where an inspiration starts, which experts seldom mark.
+    budget : {"cortex-m3"} or None, default=None
+        Learn what a microcontroller has room for, with 64 kB of flash memory and 20 kB of RAM: smaller codes.
     training : TrainingSettings, optional
         Sizes and schedule of what `fit` learns.
     random_state : int, default=0
@@ -63,7 +66,7 @@ class BreathLabeler(Labeler):
     ['expiration', 'inspiration']
     """
 
-    _task = RESPIRATION
+    _tasks: ClassVar = {task.budget: task for task in (RESPIRATION, RESPIRATION_MCU)}
     _block = 600.0
 
     def __init__(
@@ -72,12 +75,14 @@ class BreathLabeler(Labeler):
         lag: float | None = 8.0,
         polarity: PolarityChoice = "auto",
         n_simulated: int = 90,
+        budget: Budget | None = None,
         training: TrainingSettings | None = None,
         random_state: int = 0,
     ) -> None:
         self.lag = lag
         self.polarity = polarity
         self.n_simulated = n_simulated
+        self.budget = budget
         self.training = training
         self.random_state = random_state
 
@@ -100,10 +105,10 @@ class BreathLabeler(Labeler):
     def _settings(self) -> TrainingSettings:
         """Sizes and schedule where the user names none."""
         return TrainingSettings(
-            n_atoms=32,
+            n_atoms=32 if self.budget is None else 24,
             n_nonzero=4,
-            n_first=64,
-            n_second=32,
+            n_first=64 if self.budget is None else 48,
+            n_second=32 if self.budget is None else 24,
             n_epochs=6,
             fewest_steps=150,
             n_augmented=2,

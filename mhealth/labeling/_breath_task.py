@@ -21,7 +21,7 @@ from mhealth.segmentation import BreathSegmenter
 from mhealth.simulate import RespirationKind, random_stretches, synthetic_respiration
 from mhealth.sparse import Window
 
-__all__ = ["FARTHEST_TOP", "RESPIRATION", "SHORTEST_PAUSE", "made_cases"]
+__all__ = ["FARTHEST_TOP", "RESPIRATION", "RESPIRATION_MCU", "SHORTEST_PAUSE", "made_cases"]
 
 INSPIRATION, EXPIRATION, PAUSE = BREATH_PHASES
 
@@ -217,3 +217,6 @@ RESPIRATION = Task(
     augmented=augmented,
 )
 """Inspirations, expirations and pauses."""
+
+RESPIRATION_MCU = replace(RESPIRATION, budget="cortex-m3")
+"""The same for a microcontroller: the last 16 s are 160 samples."""

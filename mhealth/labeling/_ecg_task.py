@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ from mhealth.labeling._task import Task
 from mhealth.segmentation import EcgSegmenter
 from mhealth.sparse import Window
 
-__all__ = ["ECG"]
+__all__ = ["ECG", "ECG_MCU"]
 
 _LONGEST_PQ = 0.36
 """Seconds from a P wave to the QRS complex that it conducts to; no expert marked a longer pause, which is TP."""
@@ -85,3 +87,14 @@ ECG = Task(
     augmented=augmented,
 )
 """P waves, QRS complexes and T waves."""
+
+ECG_MCU = replace(
+    ECG,
+    front_end=replace(
+        ECG.front_end,
+        features=replace(ECG.front_end.features, context=BeatContext(horizon=3.0)),
+    ),
+    budget="cortex-m3",
+)
+"""The same for a microcontroller, which keeps 4.1 s of signal, 1024 samples: beats are averaged that are up to 3 s back
+from a candidate, which waits 0.4 s for what follows it."""

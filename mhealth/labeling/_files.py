@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from mhealth.core import write_file
 from mhealth.crf import SpanWeights
 from mhealth.errors import InvalidParameterError, ModelFileError
-from mhealth.labeling._breath_task import RESPIRATION
-from mhealth.labeling._ecg_task import ECG
+from mhealth.labeling._breath_task import RESPIRATION, RESPIRATION_MCU
+from mhealth.labeling._ecg_task import ECG, ECG_MCU
 from mhealth.labeling._emission import SparseEmission
 from mhealth.labeling._model import Model
 from mhealth.labeling._network import NetworkContext
@@ -32,7 +32,10 @@ __all__ = ["Manifest", "load", "load_model", "pretrained_models", "save_model"]
 FORMAT = 2
 """Version of the file format; another one is refused, not guessed at. Anew whenever a task's settings change."""
 
-_KINDS = {f"mhealth {task.kind} labeler": task for task in (ECG, RESPIRATION)}
+_KINDS = {
+    f"mhealth {task.kind} labeler{f' for {task.budget}' if task.budget else ''}": task
+    for task in (ECG, ECG_MCU, RESPIRATION, RESPIRATION_MCU)
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -132,7 +135,8 @@ def load(name_or_path: str | Path) -> Any:
             f"model {str(name_or_path)!r} is neither a shipped model ({', '.join(sorted(shipped))}) nor a file."
         )
     model = load_model(path)
-    labeler = EcgLabeler() if model.task.kind == ECG.kind else BreathLabeler()
+    budget = model.task.budget
+    labeler = EcgLabeler(budget=budget) if model.task.kind == ECG.kind else BreathLabeler(budget=budget)
     network = _network_of(model)
     if network is not None:
         labeler.set_params(emission=NetworkEmission(architecture=network.name, network=network))
@@ -186,7 +190,7 @@ def load_model(path: Path) -> Model:
 
 def _kind(task: Task) -> str:
     """Return what a file says that it holds."""
-    return next(text for text, known in _KINDS.items() if known.kind == task.kind)
+    return next(text for text, known in _KINDS.items() if (known.kind, known.budget) == (task.kind, task.budget))
 
 
 def _network_of(model: Model) -> Network | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -22,7 +22,7 @@ from mhealth.labeling._examples import Example, LeadCase, examples, joint_cases,
 from mhealth.labeling._group import GroupStream, Row
 from mhealth.labeling._model import Model
 from mhealth.labeling._presence import choose_bonuses, choose_joint, with_bonuses
-from mhealth.labeling._task import Task
+from mhealth.labeling._task import Budget, Task
 from mhealth.labeling._training import (
     Progress,
     TrainingSet,
@@ -45,10 +45,11 @@ _MADE = -1
 class Labeler(BaseEstimator):
     """What the labelers of all kinds of signals share; a subclass names its task and its parameters."""
 
-    _task: ClassVar[Task]
+    _tasks: ClassVar[Mapping[Budget | None, Task]]  # by the budget that each keeps to
     _block: ClassVar[float]  # seconds taken at a time from a recording in memory; changes no result, bounds the memory
 
     lag: float | None
+    budget: Budget | None
     training: TrainingSettings | None
     random_state: int
     model_: Model
@@ -95,6 +96,11 @@ class Labeler(BaseEstimator):
                 recordings, annotations, subjects, progress or (lambda stage, done, total: None)
             )
         return self
+
+    @property
+    def _task(self) -> Task:
+        """What is labelled, within the budget."""
+        return self._tasks[self.budget]
 
     def _learned(
         self, recordings: Sequence[Recording], annotations: Sequence[Annotation], subjects: list[str], report: Progress
@@ -321,8 +327,8 @@ class Labeler(BaseEstimator):
     def _fitted(self) -> Model:
         if not hasattr(self, "model_"):
             raise NotFittedError(
-                f"This {type(self).__name__} has learned nothing yet; call fit(), or load('{self._task.kind}') for the "
-                "shipped one."
+                f"This {type(self).__name__} has learned nothing yet; call fit(), or load('{self._tasks[None].kind}') "
+                "for the shipped one."
             )
         return self.model_
 
@@ -337,6 +343,8 @@ class Labeler(BaseEstimator):
         return False
 
     def _check_parameters(self) -> None:
+        if self.budget not in list(self._tasks):
+            raise InvalidParameterError(f"budget={self.budget!r} must be one of {list(self._tasks)}.")
         if self.lag is not None and not 0 < self.lag < np.inf:
             raise InvalidParameterError(f"lag={self.lag!r} must be a positive number of seconds, or None.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from mhealth.labeling._augment import Noise
     from mhealth.labeling._examples import LeadCase
 
-__all__ = ["Task"]
+__all__ = ["Budget", "Task"]
+
+Budget = Literal["cortex-m3"]
+"""Device whose memory and time a task's settings keep to."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,6 +61,8 @@ class Task:
         Returns a case with what its marks and its signal together say of further edges.
     augmented : callable
         Returns an altered copy of a case.
+    budget : {"cortex-m3"} or None
+        Device that the front end is cut down for; None for computers.
     """
 
     kind: str
@@ -76,6 +81,7 @@ class Task:
     tolerance: float
     completed: Callable[[LeadCase], LeadCase]
     augmented: Callable[[LeadCase, np.random.Generator, Noise], LeadCase]
+    budget: Budget | None = None
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

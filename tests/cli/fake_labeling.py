@@ -93,9 +93,9 @@ class NetworkEmission:
 
 
 class EcgLabeler(Labeler):
-    def __init__(self, leads="fused", lag=1.5, emission=None, noise=None, random_state=None):
+    def __init__(self, leads="fused", lag=1.5, emission=None, budget=None, noise=None, random_state=None):
         self.leads, self.lag, self.noise, self.random_state = leads, lag, noise, random_state
-        self.emission = emission
+        self.emission, self.budget = emission, budget
 
     def save(self, path, training=()):
         if self.emission is None:
@@ -107,8 +107,8 @@ class EcgLabeler(Labeler):
 
 
 class BreathLabeler(Labeler):
-    def __init__(self, polarity="auto", lag=3.0, random_state=None):
-        self.polarity, self.lag, self.random_state = polarity, lag, random_state
+    def __init__(self, polarity="auto", lag=3.0, budget=None, random_state=None):
+        self.polarity, self.lag, self.budget, self.random_state = polarity, lag, budget, random_state
 
     def open_recorded(self, *, fs, channels):
         return BreathStream(fs, tuple(channels), self.polarity)

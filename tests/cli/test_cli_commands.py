@@ -68,6 +68,16 @@ def test_training_uses_all_records_and_notes_where_they_are_from(mhealth, datase
     assert "4 records of 2 subjects" in result.stderr
 
 
+def test_a_labeler_for_a_microcontroller_is_trained_and_evaluated(mhealth, dataset, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(fake_labeling.EcgLabeler, "fit", lambda self, *args, **kwargs: made.append(self.budget) or self)
+    assert mhealth("train", dataset, "--budget", "cortex-m3", "--out", tmp_path / "m.npz").exit_code == 0
+    options = ("--budget", "cortex-m3", "--folds", 2, "--out", tmp_path / "results")
+    assert mhealth("evaluate", dataset, *options).exit_code == 0
+    assert made == ["cortex-m3"] * 3
+    assert mhealth("train", dataset, "--budget", "cortex-m0", "--out", tmp_path / "m.npz").exit_code == 2
+
+
 def test_a_network_is_trained_with_its_options(mhealth, dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("mhealth.nn.require_tensorflow", lambda: None)
     out, options = tmp_path / "m.npz", ("--checkpoint", tmp_path / "c", "--log-dir", tmp_path / "board")

@@ -141,7 +141,7 @@ def test_whole_recording_decoding_offers_no_stream(breather):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("lag", 0.0), ("polarity", "left"), ("n_simulated", -1), ("n_simulated", 2.5)]
+    ("name", "value"), [("lag", 0.0), ("polarity", "left"), ("n_simulated", -1), ("n_simulated", 2.5), ("budget", "m0")]
 )
 def test_impossible_parameters_are_refused(breather, name, value):
     with pytest.raises(InvalidParameterError, match=f"{name}={value!r}"):

@@ -50,7 +50,8 @@ def test_a_clone_has_the_same_parameters_and_has_learned_nothing(small):
     labeler = EcgLabeler(leads="independent", lag=None, emission=network, training=SMALL, noise=noise, random_state=3)
     parameters = labeler.get_params()
     assert parameters == {
-        "leads": "independent", "lag": None, "emission": network, "training": SMALL, "noise": noise, "random_state": 3,
+        "leads": "independent", "lag": None, "emission": network, "budget": None, "training": SMALL, "noise": noise,
+        "random_state": 3,
     }  # fmt: skip
     assert parameters["noise"] is noise
     copied = clone(labeler).get_params()
@@ -68,7 +69,9 @@ def test_its_text_names_what_differs_from_the_defaults():
     assert repr(EcgLabeler(lag=None)) == "EcgLabeler(lag=None)"
 
 
-@pytest.mark.parametrize("bad", [{"leads": "both"}, {"lag": 0}, {"lag": -1.0}, {"lag": np.nan}, {"lag": np.inf}])
+@pytest.mark.parametrize(
+    "bad", [{"leads": "both"}, {"lag": 0}, {"lag": -1.0}, {"lag": np.nan}, {"lag": np.inf}, {"budget": "m0"}]
+)
 def test_parameters_are_stored_as_given_and_checked_when_used(small, bad):
     labeler = EcgLabeler(**bad)
     assert labeler.get_params().items() >= bad.items()
