@@ -1,0 +1,1 @@
+"""Experiments on public recordings, one command each: ``python -m experiments list``."""

@@ -1,0 +1,85 @@
+"""Intervals from resampled subjects, and areas under ROC curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mhealth.metrics._bootstrap import ResampledScore
+
+__all__ = ["Estimate", "auroc", "estimate", "estimate_mean"]
+
+ScoreT = TypeVar("ScoreT", bound=ResampledScore)
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """Return the three numbers under the names that results use."""
+        return {name: self.value, f"{name}.low": self.low, f"{name}.high": self.high}
+
+
+def estimate(score: ScoreT, statistic: Callable[[ScoreT], float], *, n: int = 1000, seed: int = 0) -> Estimate:
+    """Return a statistic of a score, with the percentile interval of `n` draws of its subjects with replacement."""
+    return _estimate(len(score.subjects), lambda weights: statistic(score.reweighted(weights)), n, seed)
+
+
+def estimate_mean(
+    values: Sequence[float] | NDArray[np.float64], subjects: Sequence[Hashable], *, n: int = 1000, seed: int = 0
+) -> Estimate:
+    """Return the mean over subjects of their mean value, with its interval; values that are NaN are left out.
+
+    Parameters
+    ----------
+    values : sequence of float
+    subjects : sequence of hashable
+        Whose each value is.
+    """
+    numbers = np.asarray(values, dtype=float)
+    known = np.isfinite(numbers)
+    _, row = np.unique(
+        [str(subject) for subject, used in zip(subjects, known, strict=True) if used], return_inverse=True
+    )
+    if not known.any():
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    means = np.bincount(row, numbers[known]) / np.bincount(row)
+    return _estimate(len(means), lambda weights: float(weights @ means / weights.sum()), n, seed)
+
+
+def _estimate(size: int, of_weights: Callable[[NDArray[np.float64]], float], n: int, seed: int) -> Estimate:
+    rng = np.random.default_rng(seed)
+    drawn = [
+        of_weights(np.bincount(rng.integers(size, size=size), minlength=size).astype(np.float64)) for _ in range(n)
+    ]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Estimate(of_weights(np.ones(size)), float(low), float(high))
+
+
+def auroc(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], weights: NDArray[np.float64] | None = None
+) -> float:
+    """Return the chance that a positive scores higher than a negative, ties half; NaN without either.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (n,)
+    positive : ndarray of bool, shape (n,)
+    weights : ndarray of float64, shape (n,), optional
+        How often each counts.
+    """
+    weights = np.ones(len(scores)) if weights is None else weights
+    _, rank = np.unique(scores, return_inverse=True)
+    ups = np.bincount(rank, weights * positive)
+    downs = np.bincount(rank, weights * ~positive)
+    pairs = ups.sum() * downs.sum()
+    if not pairs:
+        return float("nan")
+    return float((ups * (np.cumsum(downs) - downs / 2)).sum() / pairs)

@@ -1,0 +1,1 @@
+"""Breaths out of fold, beside two people, a rule and NeuroKit2."""
