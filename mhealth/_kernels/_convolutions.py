@@ -73,8 +73,30 @@ def _rescaled(value, multiplier, shift):
 
 
 @njit(cache=True, nogil=True)
+def _rescaled_once(value, multiplier, shift):
+    """Return value · multiplier · 2^(shift − 31), rounded once, halves away from zero."""
+    size = (abs(value) * multiplier + (1 << (30 - shift))) >> (31 - shift)
+    return size if value >= 0 else -size
+
+
+@njit(cache=True, nogil=True)
 def convolve_quantized(
-    line, first, weights, bias, multipliers, shifts, n_taps, stride, dilation, zero, low, high, columns, total, out
+    line,
+    first,
+    weights,
+    bias,
+    multipliers,
+    shifts,
+    n_taps,
+    stride,
+    dilation,
+    zero,
+    low,
+    high,
+    once,
+    columns,
+    total,
+    out,
 ):
     """Write the outputs of a layer of whole numbers; see `convolve`.
 
@@ -90,6 +112,8 @@ def convolve_quantized(
     n_taps, stride, dilation : int
     zero, low, high : int
         Zero point and bounds of the outputs.
+    once : bool
+        Whether the sums are rounded once on their way.
     columns : int8 (n_rows, n_block)
         Workspace.
     total : int32 (n_block,)
@@ -110,8 +134,12 @@ def convolve_quantized(
                 for m in range(count):
                     total[m] += a * np.int32(p[m]) + b * np.int32(q[m]) + c * np.int32(r[m]) + d * np.int32(s[m])
             multiplier, shift = multipliers[o], shifts[o]
-            for m in range(count):
-                outputs[m] = min(max(zero + _rescaled(np.int64(total[m]), multiplier, shift), low), high)
+            if once:
+                for m in range(count):
+                    outputs[m] = min(max(zero + _rescaled_once(np.int64(total[m]), multiplier, shift), low), high)
+            else:
+                for m in range(count):
+                    outputs[m] = min(max(zero + _rescaled(np.int64(total[m]), multiplier, shift), low), high)
 
 
 @njit(cache=True, nogil=True)

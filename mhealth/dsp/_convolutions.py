@@ -77,6 +77,7 @@ class _Layer(ABC):
     weights: NDArray
     stride: int
     dilation: int
+    padded: bool
 
     @property
     def n_taps(self) -> int:
@@ -87,6 +88,11 @@ class _Layer(ABC):
     def n_held(self) -> int:
         """Inputs before the newest one that a stream keeps."""
         return (self.n_taps - 1) * self.dilation
+
+    @property
+    def n_skipped(self) -> int:
+        """Inputs before the one that completes the first output."""
+        return 0 if self.padded else self.n_held
 
     @property
     @abstractmethod
@@ -149,6 +155,8 @@ class Convolution(_Layer):
         Inputs from one output to the next.
     dilation : int
         Inputs from one tap to the next.
+    padded : bool
+        Whether all was 0 before the first input; else the first output waits for an input for each of its taps.
     relu : bool
         Whether negative outputs become 0.
     shortcut : int, optional
@@ -159,6 +167,7 @@ class Convolution(_Layer):
     bias: NDArray[np.float32]
     stride: int = 1
     dilation: int = 1
+    padded: bool = True
     relu: bool = False
     shortcut: int | None = None
 
@@ -229,7 +238,10 @@ class QuantizedConvolution(_Layer):
     bounds : tuple of int
         Of the outputs: ReLU is a lower bound at the zero point.
     stride, dilation : int
+    padded : bool
         As in `Convolution`.
+    rounded_once : bool
+        Whether the product is rounded once, halves away from zero, as LiteRT does in dense layers; else twice.
     addition : QuantizedAddition, optional
         The earlier layer whose outputs are then added.
 
@@ -247,6 +259,8 @@ class QuantizedConvolution(_Layer):
     bounds: tuple[int, int] = (-128, 127)
     stride: int = 1
     dilation: int = 1
+    padded: bool = True
+    rounded_once: bool = False
     addition: QuantizedAddition | None = None
 
     NUMBER = np.int8
@@ -267,10 +281,10 @@ class QuantizedConvolution(_Layer):
         shifts = [*self.shifts.tolist(), *of_addition.shifts]
         largest = 255 * np.abs(self.weights.astype(np.int64)).sum(axis=(0, 1)) + np.abs(self.bias.astype(np.int64))
         most = float((largest * np.exp2(np.maximum(self.shifts, 0, dtype=np.float64))).max())
-        if min(multipliers) < 0 or min(shifts) < -31 or most >= 2**31:
+        if min(multipliers) < 0 or min(shifts) < -31 or max(shifts) > 30 or most >= 2**31:
             raise InvalidParameterError(
-                f"multipliers from {min(multipliers)}, shifts from {min(shifts)}, sums · 2^shift to {most:.3g}: "
-                "expected multipliers from 0, shifts from -31, and sums · 2^shift below 2^31."
+                f"multipliers from {min(multipliers)}, shifts from {min(shifts)} to {max(shifts)}, sums · 2^shift to "
+                f"{most:.3g}: expected multipliers from 0, shifts from -31 to 30, and sums · 2^shift below 2^31."
             )
         if max(of_addition.shifts) > 0:
             raise InvalidParameterError(f"shifts={of_addition.shifts} of an addition must not be positive.")
@@ -286,7 +300,7 @@ class QuantizedConvolution(_Layer):
         return self.zero_points[0]
 
     @cached_property
-    def _numbers(self) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    def folded(self) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
         """Bias less what the inputs' zero point adds, multipliers and shifts, as kernels take them."""
         offset = self.zero_points[0] * self.weights.sum(axis=(0, 1), dtype=np.int32)
         return (self.bias - offset).astype(np.int32), self.multipliers.astype(np.int64), self.shifts.astype(np.int64)
@@ -297,8 +311,8 @@ class QuantizedConvolution(_Layer):
 
         columns, out = self._workspace(count)
         convolve_quantized(
-            line, first, self._rows, *self._numbers, self.n_taps, self.stride, self.dilation, self.zero_points[1],
-            *self.bounds, columns, np.empty(columns.shape[1], np.int32), out,
+            line, first, self._rows, *self.folded, self.n_taps, self.stride, self.dilation, self.zero_points[1],
+            *self.bounds, self.rounded_once, columns, np.empty(columns.shape[1], np.int32), out,
         )  # fmt: skip
         return out
 
@@ -324,7 +338,8 @@ class Convolutions:
 
     Notes
     -----
-    Output j is complete with input j · stride. Before the first input all is 0. State: for each layer the latest
+    Output j is complete with input j · stride; before the first input all is 0. Layers that are not `padded` skip the
+    first inputs. State: for each layer the latest
     (n_taps − 1) · dilation inputs, which compiled C keeps as a ring.
 
     Examples
@@ -354,9 +369,15 @@ class Convolutions:
             of = layer.shortcut
             if of is None:
                 continue
-            if not 0 <= of < k or self.layers[of].weights.shape[2] != width[2] or self._stride(of, k) != 1:
+            between = self.layers[of + 1 : k + 1]
+            if (
+                not 0 <= of < k
+                or self.layers[of].weights.shape[2] != width[2]
+                or any(layer.stride > 1 or layer.n_skipped for layer in between)
+            ):
                 raise InvalidParameterError(
-                    f"layer {k} adds the outputs of layer {of}; that must be an earlier one of the same rate and width."
+                    f"layer {k} adds the outputs of layer {of}; that must be an earlier one of the same rate and width "
+                    "(and of the same first output)."
                 )
 
     def _stride(self, before: int, last: int) -> int:
@@ -389,7 +410,7 @@ class ConvolutionStream:
     def __init__(self, stack: Convolutions) -> None:
         self._layers = stack.layers
         self._held = [np.full((x.weights.shape[1], x.n_held), x.silence, x.NUMBER) for x in stack.layers]
-        self._wait = [0] * len(stack.layers)
+        self._wait = [layer.n_skipped for layer in stack.layers]
         self._last_use = {layer.shortcut: k for k, layer in enumerate(stack.layers) if layer.shortcut is not None}
 
     def push(self, inputs: ArrayLike) -> NDArray:

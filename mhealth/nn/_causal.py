@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class _Source(NamedTuple):
 
 
 def to_convolutions(graph: Graph) -> Convolutions:
-    """Return the layers of a graph of causal convolutions and additions.
+    """Return the layers of a graph of causal convolutions, dense layers and additions.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def to_convolutions(graph: Graph) -> Convolutions:
         return _Reading(graph).stack()
     except (ArithmeticError, LookupError, ValueError) as error:
         raise ModelFileError(
-            f"The network's graph cannot run sample by sample: {error}. Expected causal convolutions (PAD, CONV_2D) "
-            "and additions (ADD) of float32 or int8. Train anew."
+            f"The network's graph cannot run sample by sample: {error}. Expected convolutions that do not look ahead "
+            "(PAD, CONV_2D), dense layers (FULLY_CONNECTED) and additions (ADD) of float32 or int8. Train anew."
         ) from error
 
 
@@ -74,9 +74,13 @@ class _Reading:
         graph = self._graph
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise _Refused(f"it has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs")
+        shape = self._tensor(graph.inputs[0]).shape
+        if len(shape) < 2 or math.prod(shape[:-2]) != 1:
+            raise _Refused(f"its input has shape {shape}")
         self._sources[graph.inputs[0]] = _Source(-1)
         read = {"ADD": self._add, "CONV_2D": self._convolve, "PAD": self._pad, "RESHAPE": self._reshape}
         read["EXPAND_DIMS"] = read["SQUEEZE"] = self._reshape
+        read["FULLY_CONNECTED"] = self._connect
         for operator in graph.operators:
             if operator.name not in read:
                 raise _Refused(f"it has {operator.name}")
@@ -122,28 +126,49 @@ class _Reading:
         self._sources[operator.outputs[0]] = source._replace(padded=before)
 
     def _convolve(self, operator: Operator) -> None:
-        """Take a layer."""
-        source, options = self._source(operator.inputs[0]), operator.options
-        inputs, outputs = self._tensor(operator.inputs[0]), self._tensor(operator.outputs[0])
-        filters, bias = self._values(operator.inputs[1]), self._values(operator.inputs[2])
+        """Take a convolution."""
+        padded, options = self._source(operator.inputs[0]).padded, operator.options
+        filters, n_taps = self._values(operator.inputs[1]), self._tensor(operator.inputs[1]).shape[-2]
         if filters.ndim != 4 or filters.shape[1] != 1:
             raise _Refused(f"CONV_2D has filters of shape {filters.shape}")
-        n_taps, stride, dilation = filters.shape[2], options["stride_width"], options["dilation_width"]
-        if source.padded != (n_taps - 1) * dilation or (n_taps > 1 and options["padding"] != _VALID):
-            raise _Refused(f"CONV_2D of {n_taps} taps, {dilation} apart, behind {source.padded} zeros is not causal")
-        if source.layer != len(self._layers) - 1:
-            raise _Refused("CONV_2D takes other outputs than those of the layer before")
-        if options["activation"] not in (_NONE, _RELU):
-            raise _Refused(f"CONV_2D has activation {options['activation']}")
-        weights, relu = np.ascontiguousarray(filters[:, 0].transpose(1, 2, 0)), options["activation"] == _RELU
-        if inputs.number == "float32":
-            self._append(operator, Convolution(weights=weights, bias=bias, stride=stride, dilation=dilation, relu=relu))
+        dilation = options["dilation_width"]
+        if padded not in (0, (n_taps - 1) * dilation) or (n_taps > 1 and options["padding"] != _VALID):
+            raise _Refused(f"CONV_2D of {n_taps} taps, {dilation} apart, behind {padded} zeros is not causal")
+        weights = np.ascontiguousarray(filters[:, 0].transpose(1, 2, 0))
+        self._weigh(
+            operator, weights, stride=options["stride_width"], dilation=dilation, padded=padded > 0 or n_taps == 1
+        )
+
+    def _connect(self, operator: Operator) -> None:
+        """Take a dense layer: a convolution of one tap."""
+        weights = self._values(operator.inputs[1])
+        if operator.options["weights_format"] or weights.ndim != 2:
+            raise _Refused(f"FULLY_CONNECTED has weights of shape {weights.shape} in another format than the usual one")
+        if self._tensor(operator.inputs[0]).shape[-1] != weights.shape[1] or self._source(operator.inputs[0]).padded:
+            raise _Refused("FULLY_CONNECTED takes more than one moment")
+        self._weigh(operator, np.ascontiguousarray(weights.T)[None], stride=1, dilation=1, padded=True)
+
+    def _weigh(self, operator: Operator, weights: NDArray, **geometry: Any) -> None:
+        """Take a layer of such weights, shape (n_taps, n_inputs, n_outputs), and such stride, dilation and padding."""
+        name, activation = operator.name, operator.options["activation"]
+        inputs, outputs = self._tensor(operator.inputs[0]), self._tensor(operator.outputs[0])
+        if self._source(operator.inputs[0]).layer != len(self._layers) - 1:
+            raise _Refused(f"{name} takes other outputs than those of the layer before")
+        if activation not in (_NONE, _RELU):
+            raise _Refused(f"{name} has activation {activation}")
+        is_float, relu = inputs.number == "float32", activation == _RELU
+        if name == "CONV_2D" or operator.inputs[2:] not in ((), (-1,)):
+            bias = self._values(operator.inputs[2])
+        else:
+            bias = np.zeros(weights.shape[2], np.float32 if is_float else np.int32)
+        if is_float:
+            self._append(operator, Convolution(weights=weights, bias=bias, relu=relu, **geometry))
             return
         scaled, (before, after) = self._tensor(operator.inputs[1]), (_quantization(inputs), _quantization(outputs))
         if scaled.zero_points.any() or scaled.axis != 0 or len(scaled.scales) not in (1, len(bias)):
-            raise _Refused("CONV_2D has filters with zero points, or with scales of something else than outputs")
+            raise _Refused(f"{name} has filters with zero points, or with scales of something else than outputs")
         if not np.isfinite(scaled.scales).all():
-            raise _Refused("CONV_2D has filters without scales")
+            raise _Refused(f"{name} has filters without scales")
         factors = before.scale * np.broadcast_to(scaled.scales.astype(np.float64), len(bias)) / after.scale
         multipliers, shifts = np.array([quantized_multiplier(factor) for factor in factors.tolist()], np.int32).T
         layer = QuantizedConvolution(
@@ -153,8 +178,8 @@ class _Reading:
             shifts=shifts,
             zero_points=(before.zero_point, after.zero_point),
             bounds=(after.zero_point if relu else -128, 127),
-            stride=stride,
-            dilation=dilation,
+            rounded_once=name == "FULLY_CONNECTED",
+            **geometry,
         )
         self._append(operator, layer)
 

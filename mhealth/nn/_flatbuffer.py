@@ -17,7 +17,15 @@ __all__ = ["Graph", "Operator", "Tensor", "read_graph"]
 # From https://github.com/tensorflow/tensorflow/blob/master/tensorflow/compiler/mlir/lite/schema/schema.fbs: fields of a
 # table are numbered in the order in which they stand there, and never renumbered.
 _IDENTIFIER = b"TFL3"
-_OPERATORS = {0: "ADD", 2: "CONCATENATION", 3: "CONV_2D", 22: "RESHAPE", 34: "PAD", 43: "SQUEEZE", 70: "EXPAND_DIMS"}
+_OPERATORS = {
+    0: "ADD", 2: "CONCATENATION", 3: "CONV_2D", 9: "FULLY_CONNECTED", 22: "RESHAPE", 34: "PAD", 43: "SQUEEZE",
+    70: "EXPAND_DIMS",
+    # What networks of others hold, for messages.
+    1: "AVERAGE_POOL_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 14: "LOGISTIC", 17: "MAX_POOL_2D", 18: "MUL",
+    19: "RELU", 21: "RELU6", 25: "SOFTMAX", 28: "TANH", 37: "BATCH_TO_SPACE_ND", 38: "SPACE_TO_BATCH_ND",
+    39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 65: "SLICE",
+    67: "TRANSPOSE_CONV", 69: "TILE", 97: "RESIZE_NEAREST_NEIGHBOR", 98: "LEAKY_RELU", 114: "QUANTIZE",
+}  # fmt: skip
 _NUMBERS = {0: "<f4", 1: "<f2", 2: "<i4", 3: "<u1", 4: "<i8", 7: "<i2", 9: "<i1", 10: "<f8"}
 # Field and kind of the options that count, by operator.
 _OPTIONS = {
@@ -29,6 +37,7 @@ _OPTIONS = {
         "dilation_width": (4, "<i"),
         "dilation_height": (5, "<i"),
     },
+    "FULLY_CONNECTED": {"activation": (0, "<b"), "weights_format": (1, "<b")},
     "ADD": {"activation": (0, "<b")},
 }
 _DEFAULTS = {"dilation_width": 1, "dilation_height": 1}
@@ -64,7 +73,7 @@ class Operator(NamedTuple):
     Attributes
     ----------
     name : str
-        As LiteRT calls it, or ``"operator N"`` if our networks have none.
+        As LiteRT calls it, or ``"operator N"`` for one that few networks have.
     inputs, outputs : tuple of int
         Indices of tensors, −1 for none.
     options : dict of str to int

@@ -25,16 +25,17 @@ N_SAMPLES = 40
 
 def shapes(draw):
     """Draw the geometry of a stack: kernel shape, stride, dilation, and which earlier layer is added, if one can be."""
-    found, width, strides = [], draw(st.integers(1, 5)), []
+    found, width = [], draw(st.integers(1, 5))
     for k in range(draw(st.integers(1, 4))):
         stride = draw(st.integers(1, 3))
-        like = [j for j in range(k) if all(s == 1 for s in [*strides[j + 1 :], stride])]
+        padded = draw(st.integers(0, 3)) > 0
+        found.append({"stride": stride, "dilation": draw(st.integers(1, 5)), "padded": padded})
+        like = [j for j in range(k) if all(x["stride"] == 1 and x["padded"] for x in found[j + 1 :])]
         shortcut = draw(st.sampled_from(like)) if like and draw(st.booleans()) else None
         n_outputs = draw(st.integers(1, 9)) if shortcut is None else found[shortcut]["shape"][2]
         shape = draw(st.integers(1, 4)), width, n_outputs
-        found.append({"shape": shape, "stride": stride, "dilation": draw(st.integers(1, 5)), "shortcut": shortcut})
+        found[k] |= {"shape": shape, "shortcut": shortcut}
         width = n_outputs
-        strides.append(stride)
     return found
 
 
@@ -67,6 +68,7 @@ def int8_layers(draw):
             "shifts": pairs[:, 1].astype(np.int32),
             "zero_points": (zero, after),
             "bounds": (min(low, 100), 127),
+            "rounded_once": bool(rng.integers(2)),
             "addition": None,
         }
         if shortcut is not None:
@@ -282,6 +284,7 @@ def whole(**changes) -> QuantizedConvolution:
         ({"multipliers": np.array([-1], np.int32)}, "multipliers from -1"),
         ({"shifts": np.array([-32], np.int32)}, "shifts from -32"),
         ({"shifts": np.array([29], np.int32)}, r"sums · 2\^shift below"),
+        ({"shifts": np.array([31], np.int32), "weights": np.zeros((1, 2, 1), np.int8)}, "shifts from 0 to 31"),
         ({"zero_points": (0, 128)}, "zero_points"),
         ({"bounds": (-129, 127)}, "bounds"),
         ({"stride": 0}, "stride=0"),
@@ -307,3 +310,14 @@ def test_stacks_that_do_not_fit_together_are_refused():
     for shortcut, changes in ((1, {}), (-1, {}), (0, {"stride": 2})):
         with pytest.raises(InvalidParameterError, match="of the same rate and width"):
             Convolutions(layers=(layer(1, 2), layer(2, 2, shortcut=shortcut, **changes)))
+    late = Convolution(weights=np.ones((2, 2, 2), np.float32), bias=np.zeros(2, np.float32), padded=False, shortcut=0)
+    with pytest.raises(InvalidParameterError, match="and of the same first output"):
+        Convolutions(layers=(layer(1, 2), late))
+
+
+def test_without_padding_the_first_output_waits_for_an_input_for_each_tap():
+    weights = np.ones((3, 1, 1), np.float32)
+    layer = Convolution(weights=weights, bias=np.zeros(1, np.float32), stride=2, dilation=2, padded=False)
+    inputs = np.arange(8, dtype=np.float32)[:, None]
+    assert Convolutions(layers=(layer,)).open().push(inputs[:4]).size == 0
+    assert Convolutions(layers=(layer,)).open().push(inputs).ravel().tolist() == [0 + 2 + 4, 2 + 4 + 6]

@@ -4,13 +4,13 @@ import numpy as np
 
 
 def naive_stack(layers, inputs):
-    """Return the outputs of float layers: dicts of weights (tap, in, out), bias, stride, dilation, relu, shortcut."""
+    """Return the outputs of float layers: dicts of the fields of `Convolution`, weights by (tap, in, out)."""
     passed = [np.asarray(inputs, np.float64)]
     for layer in layers:
         weights, before = layer["weights"].astype(np.float64), passed[-1]
         n_taps = len(weights)
         rows = []
-        for at in range(0, len(before), layer["stride"]):
+        for at in range(_first(layer), len(before), layer["stride"]):
             total = layer["bias"].astype(np.float64)
             for tap in range(n_taps):
                 source = at - (n_taps - 1 - tap) * layer["dilation"]
@@ -22,6 +22,11 @@ def naive_stack(layers, inputs):
             outputs = outputs + passed[layer["shortcut"] + 1]
         passed.append(outputs)
     return passed[-1]
+
+
+def _first(layer):
+    """Return the input that completes the first output."""
+    return 0 if layer["padded"] else (len(layer["weights"]) - 1) * layer["dilation"]
 
 
 def doubling_high_mul(a: int, b: int) -> int:
@@ -42,6 +47,11 @@ def rescaled(x: int, multiplier: int, shift: int) -> int:
     return rounding_divide(doubling_high_mul(x << max(shift, 0), multiplier), max(-shift, 0))
 
 
+def rescaled_once(x: int, multiplier: int, shift: int) -> int:
+    """What LiteRT's dense layers do: x · multiplier · 2^(shift − 31), to the nearest, halves away from zero."""
+    return rounding_divide(x * multiplier, 31 - shift)
+
+
 def naive_quantized(layers, inputs):
     """Return the outputs of int8 layers: dicts of the fields of `QuantizedConvolution`, one number at a time."""
     passed = [[[int(x) for x in row] for row in inputs]]
@@ -50,7 +60,7 @@ def naive_quantized(layers, inputs):
         (zero_in, zero_out), (low, high) = layer["zero_points"], layer["bounds"]
         n_taps, n_outputs = len(weights), len(layer["bias"])
         outputs = []
-        for at in range(0, len(before), layer["stride"]):
+        for at in range(_first(layer), len(before), layer["stride"]):
             row = []
             for o in range(n_outputs):
                 total = int(layer["bias"][o])
@@ -58,7 +68,8 @@ def naive_quantized(layers, inputs):
                     source = at - (n_taps - 1 - tap) * layer["dilation"]
                     seen = before[source] if source >= 0 else [zero_in] * len(weights[tap])
                     total += sum((x - zero_in) * w[o] for x, w in zip(seen, weights[tap], strict=True))
-                value = zero_out + rescaled(total, int(layer["multipliers"][o]), int(layer["shifts"][o]))
+                rescale = rescaled_once if layer["rounded_once"] else rescaled
+                value = zero_out + rescale(total, int(layer["multipliers"][o]), int(layer["shifts"][o]))
                 row.append(min(max(value, low), high))
             outputs.append(row)
         if layer["addition"] is not None:
