@@ -120,7 +120,7 @@ def _on_rail(s, value):
 @njit(cache=True, nogil=True)
 def _section(c, x, inputs, outputs):
     """Return the output of a second-order section for input x; the last two inputs and outputs come newest first."""
-    total = c[0] * x + c[1] * inputs[0] + c[2] * inputs[1] - c[3] * outputs[0] - c[4] * outputs[1]
+    total = c[0] * x + c[1] * inputs[0] + c[2] * inputs[1] + c[3] * outputs[0] + c[4] * outputs[1]
     return rounded_shift(total, COEFFICIENT_BITS)
 
 
@@ -147,7 +147,7 @@ def _filter(s, value, sections, memory, energy):
 @njit(cache=True, nogil=True)
 def _ranked(values, n, rank):
     """Return the value among the first `n` that exceeds the share `rank` of them; the largest for the most."""
-    place = min((rank * n) >> 16, n - 1)
+    place = (rank * n) >> 16
     for i in range(n):
         n_below = n_equal = 0
         for k in range(n):
@@ -199,7 +199,7 @@ def decide(samples, s, flags, sections, memory, energy, floors, peaks, codes):
         Table and state of `mhealth.export._quality`.
     flags : uint8 (2 * look + 1,)
     sections : int64 (2, 2, 5)
-        b0, b1, b2, a1, a2 of each section of each band.
+        b0, b1, b2, −a1, −a2 of each section of each band.
     memory : int64 (5, 2)
         Last two inputs of the filters, then outputs of each section.
     energy : int64 (2,)

@@ -46,7 +46,7 @@ class QualityTable:
     Attributes
     ----------
     sections : tuple
-        Of each band, of each of its two second-order sections: b0, b1, b2, a1, a2 as Q2.29.
+        Of each band, of each of its two second-order sections: b0, b1, b2, −a1, −a2 as Q2.29.
     fraction : int
         Binary digits after the point with which the filters run.
     rail_zone : int
@@ -98,7 +98,8 @@ class QualityTable:
         from mhealth._kernels._fixed_quality import COEFFICIENT_BITS
 
         counts, sections = quality.counts(fs=fs), quality.sections(fs=fs)
-        coefficients = np.rint(sections[:, :, [0, 1, 2, 4, 5]] * 2**COEFFICIENT_BITS).astype(np.int64)
+        signed = sections[:, :, [0, 1, 2, 4, 5]] * [1, 1, 1, -1, -1]
+        coefficients = np.rint(signed * 2**COEFFICIENT_BITS).astype(np.int64)
         values = {
             **counts,
             "n_floors": counts["floor_blocks"],

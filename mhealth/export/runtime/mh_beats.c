@@ -24,9 +24,15 @@ static int32_t mh_beats_since(uint32_t a, uint32_t b) { return (int32_t)(a - b);
 /* The slope at a sample, as a magnitude; the first sample of the stretch is held before it. */
 static uint32_t mh_beats_slope(const mh_signal_t *signal, uint32_t n)
 {
+    const uint32_t start = (n - HALF_SLOPE) & signal->mask;
     int32_t total = 0;
-    for (uint32_t k = 1; k <= HALF_SLOPE; ++k) {
-        total += mh_sample(signal, n + k) - mh_sample(signal, n > k ? n - k : 0);
+    if (start + 2 * HALF_SLOPE <= signal->mask && n >= HALF_SLOPE) { /* most often the ring does not end in between */
+        const int16_t *const x = signal->samples + start;
+        total = x[4] + x[5] + x[6] - x[0] - x[1] - x[2];
+    } else {
+        for (uint32_t k = 1; k <= HALF_SLOPE; ++k) {
+            total += mh_sample(signal, n + k) - mh_sample(signal, n > k ? n - k : 0);
+        }
     }
     return (uint32_t)mh_abs(total);
 }

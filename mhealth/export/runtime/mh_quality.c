@@ -144,9 +144,13 @@ static uint8_t mh_quality_on_rail(mh_quality_state_t *s, const mh_quality_table_
 /* A second-order section's output for input x; the last two inputs and outputs come newest first. */
 static int32_t mh_quality_section(const int32_t c[5], int32_t x, const int32_t inputs[2], const int32_t outputs[2])
 {
-    const int64_t total = (int64_t)c[0] * x + (int64_t)c[1] * inputs[0] + (int64_t)c[2] * inputs[1]
-                          - (int64_t)c[3] * outputs[0] - (int64_t)c[4] * outputs[1];
-    return (int32_t)((total + ((int64_t)1 << (DIGITS - 1))) >> DIGITS);
+    int64_t total = (int64_t)1 << (DIGITS - 1);
+    total += (int64_t)c[0] * x;
+    total += (int64_t)c[1] * inputs[0];
+    total += (int64_t)c[2] * inputs[1];
+    total += (int64_t)c[3] * outputs[0];
+    total += (int64_t)c[4] * outputs[1];
+    return (int32_t)(total >> DIGITS);
 }
 
 static void mh_quality_shift(int32_t last[2], int32_t value)
@@ -174,8 +178,12 @@ static void mh_quality_filter(mh_quality_state_t *s, const mh_quality_table_t *t
 /* The value among n that exceeds the share `rank` of them; the largest for the most. */
 static uint32_t mh_quality_ranked(const uint16_t *values, uint32_t n, uint32_t rank)
 {
-    uint32_t place = rank * n >> 16;
-    if (place > n - 1) { place = n - 1; }
+    const uint32_t place = rank * n >> 16;
+    if (place == n - 1) {
+        uint32_t largest = 0;
+        for (uint32_t i = 0; i < n; ++i) { largest = values[i] > largest ? values[i] : largest; }
+        return largest;
+    }
     for (uint32_t i = 0; i < n; ++i) {
         uint32_t n_below = 0, n_up_to = 0;
         for (uint32_t k = 0; k < n; ++k) {

@@ -11,7 +11,7 @@ enum { MH_USABLE = 0, MH_DROPOUT, MH_FLAT, MH_SATURATED, MH_NOISE, MH_NO_CODE = 
 #define MH_QUALITY_FLAGS(look) ((2u * (look) + 4u) / 4u)
 
 typedef struct {
-    int32_t sections[2][2][5]; /* band: of beats, of noise; section; b0 b1 b2 a1 a2 as Q2.29 */
+    int32_t sections[2][2][5]; /* band: of beats, of noise; section; b0 b1 b2 -a1 -a2 as Q2.29 */
     uint32_t rail_zone;        /* at a rail: share of the running range, Q0.32 */
     uint32_t rail_step;        /* a jump: change as a share of the running range, Q16.16 */
     uint16_t enter, leave;     /* ratios of energies at which noise begins and ends, Q0.16 */
