@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mhealth.errors import InvalidParameterError, MissingToolError
 from mhealth.export._host import RUNTIME, STRICT, run_program
 
-__all__ = ["HARNESS", "ROOMY", "TARGETS", "Emulation", "Footprint", "Profile", "Target", "target_named"]
+__all__ = ["HARNESS", "ROOMY", "TARGETS", "Emulation", "Footprint", "Profile", "Symbol", "Target", "target_named"]
 
 HARNESS = Path(__file__).parent / "harness"
 """The C around a program that proves an export: start-up, files, a count of instructions, a painted stack."""
@@ -49,6 +49,15 @@ class Footprint(NamedTuple):
 
     flash: int
     ram: int
+
+
+class Symbol(NamedTuple):
+    """A function or variable: its name, the C file of one that is local, its section (``nm``'s letter), its bytes."""
+
+    name: str
+    file: str
+    section: str
+    size: int
 
 
 class Emulation(NamedTuple):
@@ -136,12 +145,19 @@ class Target:
         text, data, bss = map(int, said.splitlines()[1].split()[:3])
         return Footprint(flash=text + data, ram=data + bss)
 
-    def symbols(self, program: Path) -> set[str]:
-        """Return the names that a program or an object defines or needs."""
-        said = subprocess.run(
-            [_tool(f"{self.prefix}-nm"), str(program)], capture_output=True, text=True, check=True
-        ).stdout
-        return {line.split()[-1] for line in said.splitlines() if line.strip()}
+    def symbols(self, program: Path) -> list[Symbol]:
+        """Return the functions and variables of a program that have a size."""
+        command = [_tool(f"{self.prefix}-nm"), "-a", "-p", "-S", str(program)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        found, file = [], ""
+        for line in said.splitlines():
+            *_, kind, name = line.split()
+            if kind == "a":
+                file = name
+            elif len(fields := line.split()) == 4:
+                # Local symbols follow the name of their file; global ones come last, and have its name in theirs.
+                found.append(Symbol(name, "" if kind.isupper() else file, kind.lower(), int(fields[1], 16)))
+        return found
 
     def run(self, program: Path, numbers: NDArray[np.int32], *, timeout: float = 300.0) -> Emulation:
         """Run a program on the emulator; every instruction takes it a nanosecond.

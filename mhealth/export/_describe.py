@@ -1,0 +1,189 @@
+"""What describes the candidates of an exported model: context, codes and emission, joined for the twin and for C."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mhealth.errors import InvalidParameterError
+from mhealth.export._beats import BeatsTable
+from mhealth.export._codes import Codes, CodesTable
+from mhealth.export._emission import EmissionTable, Outputs
+from mhealth.labeling._beat_context import BeatContext
+
+if TYPE_CHECKING:
+    from mhealth.labeling._model import Model
+
+__all__ = ["BeatDescriber", "Describer", "Layout", "describer_of"]
+
+_CONTEXT_FRACTION = 1
+"""Bits after the point of the average beat in ADC units: it spans up to ±16383 of them, and half a unit is one per cent
+of a wave of 50."""
+
+
+class Layout(NamedTuple):
+    """How a describer lies in C.
+
+    Attributes
+    ----------
+    template : str
+        The file with its code.
+    includes : tuple of str
+        Headers that its state needs.
+    tables : str
+        Definitions of its constant tables.
+    members : tuple of (type, name, length)
+        Of its state; a length of 0 is a single one.
+    values : dict of str to int
+        Further numbers of the template.
+    """
+
+    template: str
+    includes: tuple[str, ...]
+    tables: str
+    members: tuple[tuple[str, str, int], ...]
+    values: dict[str, int]
+
+
+class Describer(Protocol):
+    """Tables of what describes candidates."""
+
+    @property
+    def history(self) -> int:
+        """Samples before a candidate that it looks back on."""
+
+    def ready_at(self, limits: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sample with which each candidate can be described that may know of samples up to its limit."""
+
+    def outputs(
+        self,
+        signal: NDArray[np.int16],
+        positions: NDArray[np.int64],
+        limits: NDArray[np.int64],
+        scales: NDArray[np.int64],
+    ) -> Outputs:
+        """Return potentials and shifts of the candidates of a whole stretch."""
+
+    def layout(self, name: str) -> Layout:
+        """Return how it lies in C."""
+
+
+def describer_of(model: Model, *, ring: int) -> Describer:
+    """Return the describer of a model.
+
+    Parameters
+    ----------
+    model : Model
+    ring : int
+        Samples that the signal's ring holds.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the model cannot be exported.
+    """
+    context = model.task.front_end.features.context
+    if isinstance(context, BeatContext):
+        return BeatDescriber.of(model, ring=ring)
+    raise InvalidParameterError(f"A model with {type(context).__name__} cannot be exported.")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BeatDescriber:
+    """Sparse codes of windows and of the average beat, and the rhythm.
+
+    Parameters
+    ----------
+    beats : BeatsTable
+    codes : CodesTable
+    emission : EmissionTable
+    """
+
+    beats: BeatsTable
+    codes: CodesTable
+    emission: EmissionTable
+
+    @classmethod
+    def of(cls, model: Model, *, ring: int) -> BeatDescriber:
+        """Return the describer of a model with heartbeats as context."""
+        features = model.task.front_end.features
+        assert isinstance(features.context, BeatContext)
+        warm_up = round(features.warm_up * features.rate)
+        return cls(
+            beats=BeatsTable.of(features.context, warm_up=warm_up, history_samples=ring),
+            codes=CodesTable.of(model, context_fraction=_CONTEXT_FRACTION),
+            emission=EmissionTable.of(model),
+        )
+
+    @property
+    def history(self) -> int:
+        """Samples before a candidate that it looks back on."""
+        return max(self.beats.horizon + self.beats.half, self.codes.history_samples)
+
+    def ready_at(self, limits: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sample with which each candidate can be described that may know of samples up to its limit."""
+        return self.beats.ready_at(limits)
+
+    def outputs(
+        self,
+        signal: NDArray[np.int16],
+        positions: NDArray[np.int64],
+        limits: NDArray[np.int64],
+        scales: NDArray[np.int64],
+    ) -> Outputs:
+        """Return potentials and shifts of the candidates of a whole stretch."""
+        beats = self.beats.open()
+        beats.push(signal)
+        beats.end()
+        newest = np.minimum(self.ready_at(limits), len(signal) - 1)
+        described = beats.describe(positions, limits, newest, scales)
+        context = [_of_context(window) for window in (described.before, described.after)]
+        codes = self.codes.open().push(signal, positions, scales, context)
+        return self.emission.open().push(described.rhythm, codes)
+
+    def layout(self, name: str) -> Layout:
+        """Return how it lies in C."""
+        tables = [
+            self.beats.to_c(f"{name}_beats"), self.codes.to_c(f"{name}_codes"), self.emission.to_c(f"{name}_emission"),
+        ]  # fmt: skip
+        members = (
+            ("mh_beats_state_t", "beats", 0),
+            ("int32_t", "average", 2 * self.beats.n_points),
+            ("int16_t", "context", 2 * self.beats.n_points),
+            ("int16_t", "dense", len(self.emission.of_dense.weights)),
+            *coder_members(self.codes, self.emission),
+        )
+        return Layout(
+            template="beats.c",
+            includes=("mh_beats.h", "mh_codes.h", "mh_emission.h"),
+            tables="\n".join(tables),
+            members=members,
+            values={"n_points": self.beats.n_points, "drop": 8 - _CONTEXT_FRACTION},
+        )
+
+
+def coder_members(codes: CodesTable, emission: EmissionTable) -> Sequence[tuple[str, str, int]]:
+    """Return the members of a state that codes and emission work in."""
+    return (
+        ("int32_t", "work", max(codes.longest, codes.most_atoms)),
+        ("int16_t", "window", codes.longest),
+        ("mh_code_t", "found", max(1, codes.n_codes)),
+        ("mh_code_t", "hidden_first", len(emission.threshold)),
+        ("mh_code_t", "hidden_second", len(emission.second_threshold)),
+    )
+
+
+def _of_context(window: NDArray[np.int32]) -> NDArray[np.int16]:
+    """Return windows in 1/256 ADC units as the codes take them: as `to_context` in the template."""
+    drop = 8 - _CONTEXT_FRACTION
+    rounded = (window.astype(np.int64) + (1 << (drop - 1))) >> drop
+    return np.clip(rounded, -(2**15), 2**15 - 1).astype(np.int16)
+
+
+def no_codes(count: int) -> Codes:
+    """Return the codes of candidates that have no windows."""
+    return Codes(np.empty((count, 0), np.int32), np.empty((count, 0), np.int16))

@@ -1,0 +1,297 @@
+"""A whole labeler in whole numbers: its tables, the twin of ``runtime/mh_pipeline.c``, and the C around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mhealth.core import UNUSABLE
+from mhealth.errors import InvalidParameterError
+from mhealth.export._decoder import DecoderTable
+from mhealth.export._decoder import Event as Wave
+from mhealth.export._describe import Describer, describer_of
+from mhealth.export._folder import filled
+from mhealth.export._quality import QualityTable
+from mhealth.export._scale import ScaleTable
+from mhealth.export._segment import SegmentTable
+from mhealth.labeling import _group
+
+if TYPE_CHECKING:
+    from mhealth.labeling import BreathLabeler, EcgLabeler
+
+__all__ = ["MISSING", "PipelineTable", "to_adc"]
+
+MISSING = -(2**31)
+"""A sample that is not there."""
+
+_CLIPPED = 4
+_NO_PEAK = 2**32 - 1
+
+_BURST = 2
+"""Values of the scale that come out at most a sample while those of the first window catch up: with two of them come
+about as many candidates as are described."""
+
+_RINGS = (256, 512, 1024, 2048, 4096, 8192)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PipelineTable:
+    """Everything of a labeler of one lead, in whole numbers.
+
+    Parameters
+    ----------
+    rate : float
+        Samples a second.
+    labels : tuple of str
+        Of events, the last one of what cannot be used.
+    quality, scale, segment, describer, decoder
+        Tables of the stages.
+    history : int
+        Samples that the signal's ring holds.
+    lookahead : int
+        Samples after a candidate that its description may depend on.
+    warm_up : int
+        Samples of a stretch that its first candidates may know of.
+    resume : int
+        Samples from the one that ended a stretch to the next stretch at the earliest.
+    n_queue : int
+        Candidates that may wait.
+    n_of_gap : int
+        Of them that one gap may hold.
+    """
+
+    rate: float
+    labels: tuple[str, ...]
+    quality: QualityTable
+    scale: ScaleTable
+    segment: SegmentTable
+    describer: Describer
+    decoder: DecoderTable
+    history: int
+    lookahead: int
+    warm_up: int
+    resume: int
+    n_queue: int
+    n_of_gap: int
+
+    @classmethod
+    def of(cls, labeler: EcgLabeler | BreathLabeler) -> PipelineTable:
+        """Return the table of a labeler.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a part of the labeler cannot be exported.
+        """
+        model = labeler._fitted()
+        task = model.task
+        front_end, rate = task.front_end, task.front_end.rate
+        if labeler.lag is None:
+            raise InvalidParameterError("lag=None decodes whole recordings, which no stream can. Set lag to seconds.")
+        quality = QualityTable.of(front_end.quality, fs=rate)
+        scale = replace(ScaleTable.of(front_end.segmenter.running_scale, rate=rate), burst=_BURST)
+        segment = SegmentTable.of(front_end.segmenter)
+        decoder = DecoderTable.of(task, model.weights, lag=max(0.0, labeler.lag - _group._slack(task)))
+        lookahead, warm_up = (round(s * rate) for s in (front_end.features.lookahead, front_end.features.warm_up))
+        # Candidates are no denser than extrema and splits can be, and wait until they may be described.
+        density = min(1.0, 2 / (segment.reach + 1) + 1 / segment.shortest)
+        n_of_gap = segment.longest_gap // segment.shortest + 1
+        wait = max(quality.look, lookahead)
+        n_queue = (
+            math.ceil(density * max(wait - scale.ahead, 0))
+            + math.ceil(max(0.0, _BURST * density - 1) * scale.window)
+            + n_of_gap
+            + 4
+        )
+        resume = quality.look + n_queue + decoder.rows
+        for history in _RINGS:
+            try:
+                describer = describer_of(model, ring=history)
+            except InvalidParameterError:
+                if history == _RINGS[-1]:
+                    raise
+                continue
+            # When a candidate is described, and when the wave that it ends is handed out.
+            waves = decoder.lag + segment.longest_gap + max(decoder.longest)
+            needed = max(max(describer.history, waves) + wait + n_queue, waves + resume, segment.history(scale))
+            if needed <= history:
+                break
+        else:
+            raise InvalidParameterError(
+                f"The model looks back on {needed} samples; exported ones have a ring of "
+                f"{_RINGS[-1]}. Train with mhealth train --budget cortex-m3."
+            )
+        return cls(
+            rate=rate,
+            labels=(*task.labels, UNUSABLE),
+            quality=quality,
+            scale=scale,
+            segment=segment,
+            describer=describer,
+            decoder=decoder,
+            history=history,
+            lookahead=lookahead,
+            warm_up=warm_up,
+            resume=resume,
+            n_queue=n_queue,
+            n_of_gap=n_of_gap,
+        )
+
+    def events(self, samples: ArrayLike) -> NDArray[np.int64]:
+        """Return what the C hands out of a whole lead, in order.
+
+        Parameters
+        ----------
+        samples : array_like of int, shape (n,)
+            ADC units, or `MISSING`.
+
+        Returns
+        -------
+        events : ndarray of int64, shape (n_events, 5)
+            Label, flags, onset, peak (2^32 − 1: none), offset.
+        """
+        given = np.asarray(samples, np.int64)
+        missing = given == MISSING
+        fitting = np.clip(given, -(2**15), 2**15 - 1)
+        clipped = (fitting != given) & ~missing
+        codes = self._codes(np.where(missing, MISSING, fitting))
+        unusable = len(self.labels) - 1
+        rows: list[tuple[int, int, int, int, int]] = []
+        last = 0
+        for start, stop in self._stretches(missing):
+            stretch = np.ascontiguousarray(fitting[start:stop], np.int16)
+            for begin, end, waves in self._waves(stretch, codes[start:stop] == 0):
+                if last < start + begin:
+                    rows.append((unusable, 0, last, _NO_PEAK, start + begin))
+                last = start + end
+                rows += [
+                    (w.label, w.flags, start + w.onset, start + w.peak if w.peak >= 0 else _NO_PEAK, start + w.offset)
+                    for w in waves
+                ]
+        if last < len(given):
+            rows.append((unusable, 0, last, _NO_PEAK, len(given)))
+        events = np.array(rows, np.int64).reshape(-1, 5)
+        n_clipped = np.concatenate([[0], np.cumsum(clipped)])
+        events[:, 1] |= _CLIPPED * (n_clipped[np.minimum(events[:, 4], len(given))] > n_clipped[events[:, 2]])
+        return events
+
+    def _codes(self, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the quality of each sample."""
+        stream = self.quality.open()
+        return np.concatenate([stream.push(samples)[self.quality.look :], stream.flush()])[: len(samples)]
+
+    def _stretches(self, missing: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+        """Yield the stretches without missing samples, each `resume` samples after the end of the one before."""
+        start = 0
+        while True:
+            there = np.flatnonzero(~missing[start:])
+            if not len(there):
+                return
+            start += int(there[0])
+            gone = np.flatnonzero(missing[start:])
+            stop = start + int(gone[0]) if len(gone) else len(missing)
+            yield start, stop
+            start = stop + self.resume
+            if start >= len(missing):
+                return
+
+    def _waves(self, signal: NDArray[np.int16], usable: NDArray[np.bool_]) -> Iterator[tuple[int, int, list[Wave]]]:
+        """Yield the usable parts of a stretch, and the waves of each."""
+        scale, segment = self.scale.open(), self.segment.open()
+        pushed, rest = scale.push(signal), scale.flush()
+        found = segment.push(signal, pushed), segment.flush(rest)
+        positions, scales = (np.concatenate(part) for part in zip(*found, strict=True))
+        limits = np.minimum(np.maximum(positions + self.lookahead, self.warm_up), len(signal) - 1)
+        outputs = self.describer.outputs(signal, positions, limits, scales)
+        decoder = self.decoder.open(history=self.history)
+        # Waves come out once it is known that their candidates are usable, when that many further samples are there.
+        newest, look = len(signal) - 1, self.quality.look
+        edges = np.flatnonzero(np.diff(usable, prepend=False, append=False)).tolist()
+        for begin, end in zip(edges[::2], edges[1::2], strict=True):
+            decoder.open(begin)
+            waves: list[Wave] = []
+            for k in range(*np.searchsorted(positions, [begin + 1, end])):
+                decoder.push(positions[k : k + 1], outputs.potentials[k : k + 1], outputs.shifts[k : k + 1])
+                waves += decoder.pop(signal, min(newest, int(positions[k]) + look))
+            decoder.close(end)
+            waves += decoder.pop(signal, min(newest, end + look))
+            yield begin, end, waves
+
+    def to_c(self, name: str, about: Mapping[str, object]) -> dict[str, str]:
+        """Return the model's C: its header and its code, by file name.
+
+        Parameters
+        ----------
+        name : str
+            What its functions and files are called.
+        about : mapping
+            ``title`` and ``banner``, which say what it is and what made it.
+        """
+        layout = self.describer.layout(name)
+        table, n_states = self.decoder, self.decoder.n_states
+        members = (
+            ("uint8_t", "quality_flags", (2 * self.quality.look + 4) // 4),
+            ("uint16_t", "quality_floors", self.quality.n_floors),
+            ("uint16_t", "quality_peaks", self.quality.n_peaks),
+            *((kind, f"scale_{member}", length) for member, (kind, length) in self.scale.buffers.items()),
+            *((kind, f"segment_{member}", length) for member, (kind, length) in self.segment.buffers.items()),
+            (table.memory, "decoder", 0),
+            ("mh_candidate_t", "queue", self.n_queue),
+            *layout.members,
+            ("int16_t", "samples", self.history),
+            ("int16_t", "potentials", 4 * n_states),
+            ("uint8_t", "bad", self.history // 8),
+            ("uint8_t", "clipped", self.history // 8),
+            ("int8_t", "shifts", 2 * n_states),
+        )
+        upper = name.upper()
+        values = {
+            **about,
+            **layout.values,
+            "name": name,
+            "NAME": upper,
+            "rate": f"{self.rate:g}",
+            "includes": "\n".join(f'#include "{header}"' for header in ("mh_pipeline.h", *layout.includes)),
+            "labels": "\n".join(f"#define {upper}_{label.upper()} {k}" for k, label in enumerate(self.labels)),
+            "n_labels": len(self.labels),
+            "label_texts": ", ".join(f'"{label}"' for label in self.labels),
+            "members": "\n".join(
+                f"    {kind} {member}{f'[{length}]' if length else ''};" for kind, member, length in members
+            ),
+            "lookahead": self.lookahead,
+            "warm_up": self.warm_up,
+            "resume": self.resume,
+            "n_queue": self.n_queue,
+            "n_of_gap": self.n_of_gap,
+            "history": self.history,
+        }
+        tables = [
+            self.quality.to_c(f"{name}_quality"),
+            self.scale.to_c(f"{name}_scale"),
+            self.segment.to_c(f"{name}_segment"),
+            self.decoder.to_c(f"{name}_decoder"),
+        ]
+        values["tables"] = "\n".join([*tables, layout.tables])
+        values["pipeline"] = filled("pipeline.c", values)
+        return {f"{name}.h": filled("model.h", values), f"{name}.c": filled(layout.template, values)}
+
+
+def to_adc(lead: ArrayLike, gain: float) -> NDArray[np.int32]:
+    """Return a lead as a converter gives it.
+
+    Parameters
+    ----------
+    lead : array_like of shape (n,)
+        NaN is missing.
+    gain : float
+        Units for each unit of the lead.
+    """
+    units = np.asarray(lead, np.float64) * gain
+    missing = np.isnan(units)
+    limited = np.clip(np.rint(np.where(missing, 0.0, units)), MISSING + 1, -MISSING - 1)
+    return np.where(missing, MISSING, limited).astype(np.int32)

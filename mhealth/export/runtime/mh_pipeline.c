@@ -1,0 +1,254 @@
+#include "mh_pipeline.h"
+
+#include "mh_fixed.h"
+
+/* What a state begins with, so that memory that nobody has initialised is told from one. */
+#define MARK (0x6d680000u | MH_ABI_VERSION)
+
+/* Samples of a stretch that has ended whose scale is looked at in a step. */
+#define ENDING_VALUES 16u
+
+/* No stretch; one that goes on; one that has ended and is not finished. */
+enum { IDLE, RUNNING, ENDING };
+
+void mh_pipeline_init(mh_pipeline_state_t *state, const mh_pipeline_table_t *table,
+                      const mh_pipeline_buffers_t *buffers, uint32_t history)
+{
+    state->version = MARK;
+    state->signal.samples = buffers->samples;
+    state->signal.mask = history - 1u;
+    mh_quality_init(&state->quality, table->quality, buffers->quality_flags, buffers->quality_floors,
+                    buffers->quality_peaks);
+    mh_scale_init(&state->scale, table->scale, buffers->scale_blocks);
+    mh_segment_init(&state->segment, table->segment, buffers->segment_groups, buffers->segment_splits);
+    mh_decoder_init(&state->decoder, buffers->decoder);
+    state->bad = buffers->bad;
+    state->clipped = buffers->clipped;
+    state->queue = buffers->queue;
+    state->potentials = buffers->potentials;
+    state->shifts = buffers->shifts;
+    state->position = state->judged = state->front = 0;
+    state->start = state->n_samples = 0;
+    state->bad_since = 0;
+    state->wait = state->first = state->n_waiting = 0;
+    state->phase = IDLE;
+    state->is_bad = state->is_clipped = state->is_decoding = state->ended = 0;
+}
+
+static void mark(const mh_pipeline_state_t *state, uint8_t *bits, uint32_t n, int value)
+{
+    uint8_t *byte = &bits[(n & state->signal.mask) >> 3];
+    const uint32_t bit = 1u << (n & 7u);
+    *byte = (uint8_t)(value ? *byte | bit : *byte & ~bit);
+}
+
+static int is_marked(const mh_pipeline_state_t *state, const uint8_t *bits, uint32_t n)
+{
+    return (bits[(n & state->signal.mask) >> 3] >> (n & 7u)) & 1;
+}
+
+/* Take what is said of the quality of the next sample, if anything is. */
+static void judge(mh_pipeline_state_t *state, uint8_t code)
+{
+    if (code == MH_NO_CODE) { return; }
+    if (code != MH_USABLE) { mark(state, state->bad, state->judged, 1); }
+    state->judged++;
+}
+
+static void start_stretch(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model)
+{
+    state->phase = RUNNING;
+    state->start = state->position;
+    state->n_samples = 0;
+    mh_scale_init(&state->scale, table->scale, state->scale.blocks);
+    mh_segment_init(&state->segment, table->segment, state->segment.groups, state->segment.splits);
+    mh_decoder_init(&state->decoder, state->decoder.at);
+    table->describer->open(model);
+}
+
+static void end_stretch(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model)
+{
+    state->phase = ENDING;
+    state->wait = table->resume;
+    mh_scale_end(&state->scale, table->scale);
+    mh_segment_end(&state->segment, state->n_samples);
+    table->describer->close(model, state->n_samples - 1u);
+}
+
+/* Take a sample: into the judgement of quality, and into the stretch. */
+static void take(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, int32_t sample)
+{
+    const int is_missing = sample == MH_MISSING;
+    const int32_t value = is_missing ? sample : mh_to_int16(sample);
+    if (state->wait > 0) { state->wait--; }
+    if (is_missing && state->phase == RUNNING) { end_stretch(state, table, model); }
+    if (!is_missing && state->phase == IDLE && state->wait == 0) { start_stretch(state, table, model); }
+    mark(state, state->bad, state->position, state->phase != RUNNING);
+    mark(state, state->clipped, state->position, value != sample);
+    if (state->phase == RUNNING) {
+        state->signal.samples[state->n_samples & state->signal.mask] = (int16_t)value;
+        mh_scale_push(&state->scale, table->scale, (int16_t)value);
+        table->describer->take(model, state->n_samples);
+        state->n_samples++;
+    }
+    state->position++;
+    judge(state, mh_quality_push(&state->quality, table->quality, value));
+}
+
+/* Let candidates come, while there is room for them; returns 0 once a stretch that has ended has no more. */
+static int propose(mh_pipeline_state_t *state, const mh_pipeline_table_t *table)
+{
+    uint32_t left = state->phase == ENDING ? ENDING_VALUES : state->n_samples;
+    for (; left > 0 && (uint32_t)state->n_waiting + table->n_of_gap <= table->n_queue; left--) {
+        mh_scale_value_t value;
+        mh_candidate_t candidate;
+        if (!mh_scale_next(&state->scale, table->scale, &value)) { return 0; }
+        mh_segment_push(&state->segment, table->segment, &state->signal, value);
+        while (mh_segment_next(&state->segment, table->segment, &state->signal, &candidate)) {
+            uint32_t place = (uint32_t)state->first + state->n_waiting;
+            if (state->n_waiting == table->n_queue) { continue; } /* cannot be: the gap has room */
+            if (place >= table->n_queue) { place -= table->n_queue; }
+            state->queue[place] = candidate;
+            state->n_waiting++;
+        }
+    }
+    return 1;
+}
+
+/* Hand out the next wave that is certain, unless there is an event already. */
+static void pop(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, mh_event_t *event)
+{
+    uint32_t n;
+    if (event->label != MH_NO_EVENT ||
+        !mh_decoder_pop(&state->decoder, table->decoder, &state->signal, state->n_samples - 1u, event)) {
+        return;
+    }
+    event->onset += state->start;
+    event->offset += state->start;
+    if (event->peak != MH_NO_PEAK) { event->peak += state->start; }
+    for (n = event->onset; n != event->offset; n++) {
+        if (is_marked(state, state->clipped, n)) { event->flags |= MH_EVENT_CLIPPED; }
+    }
+}
+
+/* Hand out the unusable part that stops before the front. */
+static void report_unusable(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, mh_event_t *event)
+{
+    event->label = table->unusable;
+    event->flags = state->is_clipped ? MH_EVENT_CLIPPED : 0;
+    event->onset = state->bad_since;
+    event->peak = MH_NO_PEAK;
+    event->offset = state->front;
+    state->is_bad = 0;
+}
+
+static void stop_decoding(mh_pipeline_state_t *state, const mh_pipeline_table_t *table)
+{
+    if (state->is_decoding) { mh_decoder_close(&state->decoder, table->decoder, state->front - state->start); }
+    state->is_decoding = 0;
+}
+
+/* Move the front up to a sample: tell the decoder where usable parts start and stop. What is to be handed out before
+   holds it up. */
+static void advance(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, uint32_t to, mh_event_t *event)
+{
+    while (state->front != to) {
+        const int bad = is_marked(state, state->bad, state->front);
+        if (bad && !state->is_bad) {
+            stop_decoding(state, table);
+            state->is_bad = 1;
+            state->is_clipped = 0;
+            state->bad_since = state->front;
+        } else if (!bad && !state->is_decoding) {
+            if (state->is_bad) {
+                pop(state, table, event);
+                if (event->label != MH_NO_EVENT) { return; }
+                report_unusable(state, table, event);
+            }
+            mh_decoder_open(&state->decoder, table->decoder, state->front - state->start);
+            state->is_decoding = 1;
+        }
+        if (bad && is_marked(state, state->clipped, state->front)) { state->is_clipped = 1; }
+        state->front++;
+    }
+}
+
+/* Describe the first of the queue, if that can be done now, and show it to the decoder. */
+static void describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
+{
+    const mh_candidate_t *candidate = &state->queue[state->first];
+    const uint32_t history = state->signal.mask + 1u, n = state->n_samples;
+    uint32_t limit, at;
+    if (state->n_waiting == 0) { return; }
+    at = state->start + candidate->position;
+    limit = candidate->position + table->lookahead;
+    if (limit < table->warm_up) { limit = table->warm_up; }
+    if ((int32_t)(at - state->judged) >= 0) { return; }
+    if (state->phase == RUNNING && (limit >= n || !table->describer->ready(model, limit))) { return; }
+    advance(state, table, at, event);
+    if (state->front != at) { return; }
+    table->describer->describe(model, candidate, n > history ? n - history : 0u, n - 1u, limit < n ? limit : n - 1u,
+                               state->potentials, state->shifts);
+    if (state->is_decoding && !is_marked(state, state->bad, at)) {
+        mh_decoder_push(&state->decoder, table->decoder, candidate->position, state->potentials, state->shifts);
+    }
+    state->first = (uint16_t)(state->first + 1u == table->n_queue ? 0u : state->first + 1u);
+    state->n_waiting--;
+}
+
+/* What one step does beside taking its sample. */
+static void work(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
+{
+    uint32_t to = state->judged;
+    pop(state, table, event);
+    if (state->phase != IDLE) {
+        const int goes_on = propose(state, table);
+        uint32_t open;
+        describe(state, table, model, event);
+        open = state->start + (state->n_waiting > 0 ? state->queue[state->first].position
+                                                    : mh_segment_decided(&state->segment));
+        if (state->phase == ENDING && !goes_on && state->n_waiting == 0) { open = state->start + state->n_samples; }
+        if ((int32_t)(open - to) < 0) { to = open; }
+    }
+    if ((int32_t)(to - state->front) > 0) { advance(state, table, to, event); }
+    if (state->phase == ENDING && state->front == state->start + state->n_samples && state->n_waiting == 0) {
+        state->phase = IDLE;
+    }
+}
+
+static mh_status_t checked(const mh_pipeline_state_t *state)
+{
+    return state->version == MARK ? MH_OK : MH_ERR_VERSION;
+}
+
+mh_status_t mh_pipeline_step(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, int32_t sample,
+                             mh_event_t *event)
+{
+    if (checked(state) != MH_OK) { return MH_ERR_VERSION; }
+    if (state->ended) { return MH_ERR_ENDED; }
+    event->label = MH_NO_EVENT;
+    take(state, table, model, sample);
+    work(state, table, model, event);
+    return MH_OK;
+}
+
+mh_status_t mh_pipeline_flush(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model,
+                              mh_event_t *event)
+{
+    if (checked(state) != MH_OK) { return MH_ERR_VERSION; }
+    event->label = MH_NO_EVENT;
+    if (!state->ended) {
+        uint8_t code;
+        state->ended = 1;
+        if (state->phase == RUNNING) { end_stretch(state, table, model); }
+        while ((code = mh_quality_drain(&state->quality, table->quality)) != MH_NO_CODE) { judge(state, code); }
+    }
+    while (event->label == MH_NO_EVENT && (state->phase != IDLE || state->front != state->position)) {
+        work(state, table, model, event);
+    }
+    if (event->label != MH_NO_EVENT) { return MH_OK; }
+    stop_decoding(state, table);
+    pop(state, table, event);
+    if (event->label == MH_NO_EVENT && state->is_bad) { report_unusable(state, table, event); }
+    return MH_OK;
+}
