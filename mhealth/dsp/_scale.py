@@ -145,6 +145,11 @@ class RunningScaleStream:
         self._most_undecided = n_blocks * block + 1
         self._ended = False
 
+    @property
+    def settings(self) -> np.record:
+        """What the kernels go by: `window`, `ahead` and `block` in samples, `weight`, `quantile`; and the state."""
+        return self._state[0].copy()
+
     def push(self, chunk: ArrayLike, *, start: int | None = None) -> ScaleAndFloor:
         """Take the next samples and return the values that are decided now.
 

@@ -119,6 +119,11 @@ class LeadSegmenterStream:
         self._ended = False
 
     @property
+    def settings(self) -> np.record:
+        """What the kernels go by: times in samples, thresholds as they are; and the state."""
+        return self._state[0].copy()
+
+    @property
     def position(self) -> int:
         """Index of the next input sample."""
         return self._scale.position
