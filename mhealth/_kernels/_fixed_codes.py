@@ -14,8 +14,8 @@ from mhealth._kernels._fixed_windows import compress_window, cut_window, level_o
 
 __all__ = ["MOST_NONZERO", "code_windows", "context_windows", "signal_windows"]
 
-MOST_NONZERO = 7
-"""Atoms a window may take: with more, correlations might overflow 32 bits."""
+MOST_NONZERO = 5
+"""Atoms a window may take; ``MH_CODES_MOST_NONZERO`` in C."""
 
 ONE = 1 << 26
 NEGLIGIBLE = 1 << 13
@@ -57,20 +57,12 @@ def context_windows(context, fraction, scales, knee, windows):
 
 
 @njit(cache=True, nogil=True)
-def _largest(correlation, gram, support, coefficient, count):
-    """Return the atom that correlates most with what is left of the window, of equals the first; its correlation."""
-    best, size, found = 0, 0, 0
-    for k in range(correlation.size):
-        value = correlation[k]
-        for s in range(count):
-            value -= gram[support[s], k] * coefficient[s]
-        if abs(value) > size:
-            chosen = False
-            for s in range(count):
-                chosen |= support[s] == k
-            if not chosen:
-                best, size, found = k, abs(value), value
-    return best, found
+def _left_of(correlation, gram, support, coefficient, count, atom):
+    """Return what is left of an atom's correlation when the chosen atoms are taken away."""
+    left = correlation[atom]
+    for s in range(count):
+        left -= gram[support[s], atom] * coefficient[s]
+    return left
 
 
 @njit(cache=True, nogil=True)
@@ -101,7 +93,7 @@ def code_windows(windows, atoms, multipliers, gram, n_nonzero, first_column, col
     """
     n_points, n_atoms = atoms.shape
     correlation = np.empty(n_atoms, np.int64)
-    support, coefficient, projection = np.zeros((3, n_nonzero), np.int64)
+    support, coefficient, share = np.zeros((3, n_nonzero), np.int64)
     energy, solved = np.zeros((2, n_nonzero), np.int64)
     triangle = np.zeros((n_nonzero, n_nonzero), np.int64)
     saturated = 0
@@ -114,9 +106,14 @@ def code_windows(windows, atoms, multipliers, gram, n_nonzero, first_column, col
             correlation[k] = rounded_shift(correlation[k] * multipliers[k], 11)
         count = 0
         while count < n_nonzero:
-            best, found = _largest(correlation, gram, support, coefficient, count)
-            if abs(found) <= NEGLIGIBLE:
+            best, most = 0, 0
+            for k in range(n_atoms):
+                size = abs(_left_of(correlation, gram, support, coefficient, count, k))
+                if size > most:
+                    best, most = k, size
+            if most <= NEGLIGIBLE:
                 break
+            found = _left_of(correlation, gram, support, coefficient, count, best)
             remaining = ONE
             for s in range(count):
                 part = gram[best, support[s]] << 13
@@ -127,10 +124,11 @@ def code_windows(windows, atoms, multipliers, gram, n_nonzero, first_column, col
                 remaining -= (triangle[count, s] * solved[s]) >> 13
             if remaining < DEPENDENT:
                 break
-            support[count], projection[count], energy[count] = best, found, rounded_shift(remaining, 13)
+            support[count], energy[count] = best, rounded_shift(remaining, 13)
+            share[count] = quotient(found, energy[count])
             count += 1
             for s in range(count - 1, -1, -1):
-                value = quotient(projection[s], energy[s])
+                value = share[s]
                 for t in range(s + 1, count):
                     value -= rounded_shift(triangle[t, s] * coefficient[t], 13)
                 coefficient[s] = max(min(value, LARGEST), -LARGEST)

@@ -59,10 +59,10 @@ def cut_window(signal, first, position, start, widths, inverse_moment, bins):
     tilt = 0
     for b in range(n_points):
         bins[b] -= mean
-        tilt += bins[b] * (2 * b - n_points + 1)
+        tilt += (bins[b] >> 4) * (2 * b - n_points + 1)
     if inverse_moment == 0:
         return
-    slope = rounded_shift(tilt * inverse_moment, 25)
+    slope = rounded_shift(tilt * inverse_moment, 21)
     for b in range(n_points):
         bins[b] -= rounded_shift(slope * (2 * b - n_points + 1), 6)
 

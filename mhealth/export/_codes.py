@@ -32,9 +32,10 @@ class DictionaryTable:
     atoms : ndarray of int8, shape (n_points, n_atoms)
         Each atom times a number of its own, so that its largest value is 127.
     multipliers : ndarray of uint16, shape (n_atoms,)
-        2^22 times what an atom was divided by: the factor that brings the rounded atom nearest to the atom.
+        2^22 times the number that gives the rounded atom norm 1.
     gram : ndarray of int16, shape (n_atoms, n_atoms)
-        Inner products, Q2.13.
+        Inner products, Q2.13: of the rounded atoms, to which the codes belong. With those of the exact atoms 8 % of the
+        codes of LUDB's leads take other atoms than the model's do, with these 6 %.
     """
 
     atoms: NDArray[np.int8]
@@ -57,11 +58,12 @@ class DictionaryTable:
             )
         exact = dictionary.atoms.astype(np.float64)
         rounded = np.rint(exact * (127 / np.abs(exact).max(axis=1, keepdims=True)))
-        factor = (exact * rounded).sum(axis=1) / (rounded * rounded).sum(axis=1)
+        norms = np.linalg.norm(rounded, axis=1)
+        atoms = rounded / norms[:, None]
         return cls(
             atoms=np.ascontiguousarray(rounded.T.astype(np.int8)),
-            multipliers=np.rint(factor * 2**_MULTIPLIER_BITS).astype(np.uint16),
-            gram=np.rint(exact @ exact.T * 2**_GRAM_BITS).astype(np.int16),
+            multipliers=np.rint(2**_MULTIPLIER_BITS / norms).astype(np.uint16),
+            gram=np.rint(atoms @ atoms.T * 2**_GRAM_BITS).astype(np.int16),
         )
 
     @property

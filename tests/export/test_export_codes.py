@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mhealth.export._codes import Codes, CodesTable
+from mhealth.export._codes import CodesTable
 from mhealth.export._emission import EmissionTable
 from mhealth.export._host import RUNTIME, compile_c, run_program
 from mhealth.labeling import load
@@ -94,12 +94,12 @@ def test_the_c_computes_what_the_twin_does_of_any_signal(name, rng, tmp_path):
         else model_of(name)
     )  # fmt: skip
     codes, emission, program = build(model, tmp_path)
-    for kind in ("walk", "extreme", "flat"):
-        n, count = 3000, 150
-        signal = {
-            "walk": lambda: np.cumsum(rng.integers(-200, 201, n)).clip(-(2**15), 2**15 - 1),
-            "extreme": lambda: rng.choice([-(2**15), 2**15 - 1], n),
-            "flat": lambda: np.full(n, 77),
-        }[kind]().astype(np.int16)
-        twin, written = run_both(codes, emission, program, signal, *candidates(rng, codes, emission, n, count))
+    n, count = 3000, 150
+    for signal in (
+        np.cumsum(rng.integers(-200, 201, n)).clip(-(2**15), 2**15 - 1),
+        rng.choice([-(2**15), 2**15 - 1], n),
+        np.full(n, 77),
+    ):
+        given = candidates(rng, codes, emission, n, count)
+        twin, written = run_both(codes, emission, program, signal.astype(np.int16), *given)
         np.testing.assert_array_equal(written, twin)

@@ -3,21 +3,69 @@
 #include "mh_fixed.h"
 #include "mh_quotient.h"
 
+#define MOST_EARLIER (MH_CODES_MOST_NONZERO - 1)
 #define ONE ((int32_t)1 << 26)        /* 1 in Q26 */
 #define NEGLIGIBLE ((int32_t)1 << 13) /* Q6.25: less than the resolution of the codes */
 #define DEPENDENT ((int32_t)1 << 19)  /* Q26: an atom with less of its energy outside the chosen ones adds nothing */
 
-void mh_sums(const int8_t *weights, uint32_t n_columns, const uint16_t *rows, const int16_t *values, uint32_t count,
-             int32_t sums[4])
+/* Both sums take two rows a turn: a taken branch costs a Cortex-M3 as much as two products. */
+void mh_sums(const int8_t *weights, uint32_t n_columns, const int16_t *values, uint32_t count, int32_t sums[4])
 {
     int32_t first = 0, second = 0, third = 0, fourth = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const int8_t *row = weights + (rows == NULL ? i : rows[i]) * n_columns;
-        const int32_t value = values[i];
+    const int16_t *const end = values + count;
+    if ((count & 1u) != 0) {
+        const int32_t value = *values++;
+        first = value * weights[0];
+        second = value * weights[1];
+        third = value * weights[2];
+        fourth = value * weights[3];
+        weights += n_columns;
+    }
+    for (; values != end; values += 2) {
+        const int8_t *const next = weights + n_columns;
+        const int32_t value = values[0], other = values[1];
+        first += value * weights[0];
+        second += value * weights[1];
+        third += value * weights[2];
+        fourth += value * weights[3];
+        first += other * next[0];
+        second += other * next[1];
+        third += other * next[2];
+        fourth += other * next[3];
+        weights = next + n_columns;
+    }
+    sums[0] = first;
+    sums[1] = second;
+    sums[2] = third;
+    sums[3] = fourth;
+}
+
+void mh_sums_of_codes(const int8_t *weights, uint32_t n_columns, const mh_code_t *codes, uint32_t count,
+                      int32_t sums[4])
+{
+    int32_t first = 0, second = 0, third = 0, fourth = 0;
+    const mh_code_t *const end = codes + count;
+    if ((count & 1u) != 0) {
+        const int8_t *const row = weights + codes->column * n_columns;
+        const int32_t value = codes->value;
+        first = value * row[0];
+        second = value * row[1];
+        third = value * row[2];
+        fourth = value * row[3];
+        codes++;
+    }
+    for (; codes != end; codes += 2) {
+        const int8_t *const row = weights + codes[0].column * n_columns;
+        const int8_t *const next = weights + codes[1].column * n_columns;
+        const int32_t value = codes[0].value, other = codes[1].value;
         first += value * row[0];
         second += value * row[1];
         third += value * row[2];
         fourth += value * row[3];
+        first += other * next[0];
+        second += other * next[1];
+        third += other * next[2];
+        fourth += other * next[3];
     }
     sums[0] = first;
     sums[1] = second;
@@ -32,7 +80,7 @@ static void correlate(const mh_dictionary_t *dictionary, const int16_t *window, 
     int32_t sums[4];
     for (uint32_t k = 0; k < n_atoms; k += 4) {
         const uint32_t first = k + 4 <= n_atoms ? k : n_atoms - 4;
-        mh_sums(dictionary->atoms + first, n_atoms, NULL, window, dictionary->n_points, sums);
+        mh_sums(dictionary->atoms + first, n_atoms, window, dictionary->n_points, sums);
         for (uint32_t j = 0; j < 4; j++) {
             const int64_t product = (int64_t)sums[j] * dictionary->multipliers[first + j];
             correlation[first + j] = (int32_t)((product + (1 << 10)) >> 11);
@@ -43,42 +91,59 @@ static void correlate(const mh_dictionary_t *dictionary, const int16_t *window, 
 /* The chosen atoms of a window, and what is needed to fit them again with one more. */
 typedef struct {
     uint32_t count;
-    uint32_t support[MH_CODES_MOST_NONZERO];
-    int32_t coefficient[MH_CODES_MOST_NONZERO]; /* Q12, within 16 bits */
-    int32_t projection[MH_CODES_MOST_NONZERO];  /* Q6.25: D times the solution of L y = correlations */
-    int32_t energy[MH_CODES_MOST_NONZERO];      /* Q13: D of the Gram matrix L D L' of the chosen atoms */
-    int32_t triangle[MH_CODES_MOST_NONZERO * (MH_CODES_MOST_NONZERO - 1) / 2]; /* Q13: L below its diagonal of ones */
+    uint32_t atoms[MH_CODES_MOST_NONZERO];
+    int32_t coefficients[MH_CODES_MOST_NONZERO]; /* Q12, within 16 bits; 0 beyond count */
+    int32_t energies[MH_CODES_MOST_NONZERO];     /* Q13: D of the Gram matrix L D L' of the chosen atoms */
+    int32_t shares[MH_CODES_MOST_NONZERO];       /* Q12: the solution of L D y = correlations with the window */
+    int32_t triangle[MOST_EARLIER][MOST_EARLIER]; /* Q13: L below its first row and its diagonal of ones */
 } mh_fit_t;
 
-static int32_t *row_of(mh_fit_t *fit, uint32_t s) { return fit->triangle + s * (s - 1u) / 2u; }
-
-static int is_chosen(const mh_fit_t *fit, uint32_t atom)
+/* What is left of an atom's correlation when the first so many chosen atoms are taken away, at least count of them. */
+static inline int32_t left_of(const mh_fit_t *fit, const int16_t *const rows[MOST_EARLIER], int32_t correlation,
+                              uint32_t atom, uint32_t many)
 {
-    for (uint32_t s = 0; s < fit->count; s++) {
-        if (fit->support[s] == atom) { return 1; }
-    }
-    return 0;
+    int32_t left = correlation;
+    if (many > 0) { left -= rows[0][atom] * fit->coefficients[0] + rows[1][atom] * fit->coefficients[1]; }
+    if (many > 2) { left -= rows[2][atom] * fit->coefficients[2] + rows[3][atom] * fit->coefficients[3]; }
+    return left;
 }
 
-/* The atom that correlates most with what is left of the window, of equals the first; its correlation. */
-static uint32_t largest(const mh_fit_t *fit, const mh_dictionary_t *dictionary, const int32_t *correlation,
-                        int32_t *found)
+/* The atom of which most is left, of equals the first. */
+static inline uint32_t largest_of(const mh_fit_t *fit, const int16_t *const rows[MOST_EARLIER], uint32_t n_atoms,
+                                  const int32_t *correlation, uint32_t many)
 {
     uint32_t best = 0;
-    int32_t size = 0;
-    *found = 0;
-    for (uint32_t k = 0; k < dictionary->n_atoms; k++) {
-        int32_t value = correlation[k];
-        for (uint32_t s = 0; s < fit->count; s++) {
-            value -= dictionary->gram[fit->support[s] * dictionary->n_atoms + k] * fit->coefficient[s];
-        }
-        if (mh_abs(value) > size && !is_chosen(fit, k)) {
+    int32_t most = 0;
+    for (uint32_t k = 0; k < n_atoms; k++) {
+        const int32_t size = mh_abs(left_of(fit, rows, correlation[k], k, many));
+        if (size > most) {
             best = k;
-            size = mh_abs(value);
-            *found = value;
+            most = size;
         }
     }
     return best;
+}
+
+/* The atom that correlates most with what is left of the window; its correlation. Nothing but rounding is left of the
+   chosen ones. */
+static uint32_t largest(const mh_fit_t *fit, const mh_dictionary_t *dictionary, const int32_t *correlation,
+                        int32_t *found)
+{
+    const int16_t *rows[MOST_EARLIER];
+    uint32_t best;
+    for (uint32_t s = 0; s < MOST_EARLIER; s++) { rows[s] = dictionary->gram + fit->atoms[s] * dictionary->n_atoms; }
+    switch ((fit->count + 1) / 2) { /* two atoms at a time, those that are not there with a coefficient of zero */
+    case 0: best = largest_of(fit, rows, dictionary->n_atoms, correlation, 0); break;
+    case 1: best = largest_of(fit, rows, dictionary->n_atoms, correlation, 2); break;
+    default: best = largest_of(fit, rows, dictionary->n_atoms, correlation, 4); break;
+    }
+    *found = left_of(fit, rows, correlation[best], best, MOST_EARLIER);
+    return best;
+}
+
+static int32_t within(int64_t value, int32_t limit)
+{
+    return value > limit ? limit : value < -limit ? -limit : (int32_t)value;
 }
 
 /* Adds an atom to the factors; returns whether it can be told from the chosen ones. */
@@ -86,21 +151,19 @@ static int extend(mh_fit_t *fit, const mh_dictionary_t *dictionary, uint32_t ato
 {
     const int16_t *gram = dictionary->gram + atom * dictionary->n_atoms;
     const uint32_t count = fit->count;
-    int32_t *row = row_of(fit, count);
-    int32_t solved[MH_CODES_MOST_NONZERO]; /* Q26: the solution of L w = inner products of the atom with the chosen */
+    int32_t solved[MOST_EARLIER]; /* Q26: the solution of L w = inner products of the atom with the chosen */
     int64_t remaining = ONE;
     for (uint32_t s = 0; s < count; s++) {
-        const int32_t *earlier = row_of(fit, s);
-        int64_t part = (int64_t)gram[fit->support[s]] * (1 << 13);
-        for (uint32_t t = 0; t < s; t++) { part -= ((int64_t)earlier[t] * solved[t]) >> 13; }
-        solved[s] = part > ONE ? ONE : part < -ONE ? -ONE : (int32_t)part; /* rounding may lead beyond */
-        row[s] = mh_quotient(solved[s], fit->energy[s]);
-        remaining -= ((int64_t)row[s] * solved[s]) >> 13;
+        int64_t part = (int64_t)gram[fit->atoms[s]] * (1 << 13);
+        for (uint32_t t = 0; t < s; t++) { part -= ((int64_t)fit->triangle[s - 1][t] * solved[t]) >> 13; }
+        solved[s] = within(part, ONE); /* beyond which only rounding leads */
+        fit->triangle[count - 1][s] = mh_quotient(solved[s], fit->energies[s]);
+        remaining -= ((int64_t)fit->triangle[count - 1][s] * solved[s]) >> 13;
     }
     if (remaining < DEPENDENT) { return 0; }
-    fit->support[count] = atom;
-    fit->projection[count] = correlation;
-    fit->energy[count] = (int32_t)((remaining + (1 << 12)) >> 13);
+    fit->atoms[count] = atom;
+    fit->energies[count] = (int32_t)((remaining + (1 << 12)) >> 13);
+    fit->shares[count] = mh_quotient(correlation, fit->energies[count]);
     fit->count = count + 1;
     return 1;
 }
@@ -109,11 +172,11 @@ static int extend(mh_fit_t *fit, const mh_dictionary_t *dictionary, uint32_t ato
 static void refit(mh_fit_t *fit)
 {
     for (uint32_t s = fit->count; s-- > 0;) {
-        int64_t value = mh_quotient(fit->projection[s], fit->energy[s]);
+        int64_t value = fit->shares[s];
         for (uint32_t t = s + 1; t < fit->count; t++) {
-            value -= ((int64_t)row_of(fit, t)[s] * fit->coefficient[t] + (1 << 12)) >> 13;
+            value -= ((int64_t)fit->triangle[t - 1][s] * fit->coefficients[t] + (1 << 12)) >> 13;
         }
-        fit->coefficient[s] = value > INT16_MAX ? INT16_MAX : value < -INT16_MAX ? -INT16_MAX : (int32_t)value;
+        fit->coefficients[s] = within(value, INT16_MAX);
     }
 }
 
@@ -135,6 +198,7 @@ uint32_t mh_codes_push(mh_codes_state_t *state, const mh_codes_table_t *table, c
         mh_windows_compress(state->work, dictionary->n_points, level, state->window);
         correlate(dictionary, state->window, state->work);
         fit.count = 0;
+        for (uint32_t s = 0; s < MH_CODES_MOST_NONZERO; s++) { fit.atoms[s] = 0; fit.coefficients[s] = 0; }
         while (fit.count < table->n_nonzero) {
             int32_t correlation;
             const uint32_t atom = largest(&fit, dictionary, state->work, &correlation);
@@ -142,10 +206,10 @@ uint32_t mh_codes_push(mh_codes_state_t *state, const mh_codes_table_t *table, c
             refit(&fit);
         }
         for (uint32_t s = 0; s < fit.count; s++) {
-            const int32_t value = fit.coefficient[s];
+            const int32_t value = fit.coefficients[s];
             const uint32_t sign = value < 0 ? dictionary->n_atoms : 0u;
-            state->columns[count] = (uint16_t)(first_column + sign + fit.support[s]);
-            state->values[count++] = (int16_t)mh_abs(value);
+            state->codes[count].column = (uint16_t)(first_column + sign + fit.atoms[s]);
+            state->codes[count++].value = (int16_t)mh_abs(value);
         }
         first_column += 2u * dictionary->n_atoms;
     }

@@ -5,7 +5,7 @@
 
 #include "mh_windows.h"
 
-#define MH_CODES_MOST_NONZERO 7 /* atoms a window may take: with more, correlations would overflow */
+#define MH_CODES_MOST_NONZERO 5 /* atoms a window may take */
 
 typedef struct {
     const int8_t *atoms;          /* [point][atom], each atom times a number of its own */
@@ -23,25 +23,31 @@ typedef struct {
     uint8_t context_fraction;            /* bits after the point of the context's windows, 8 at most */
 } mh_codes_table_t;
 
-/* Buffers of the caller, whose contents need not last between calls but for columns and values, the result. */
+/* How much there is of a column. */
 typedef struct {
-    int32_t *work;     /* MH_CODES_WORK_SIZE(points of the longest window, atoms of the largest dictionary) */
-    int16_t *window;   /* points of the longest window */
-    uint16_t *columns; /* MH_CODES_SIZE(n_windows + n_context, n_nonzero) */
-    int16_t *values;   /* as many */
+    uint16_t column;
+    int16_t value;
+} mh_code_t;
+
+/* Buffers of the caller, whose contents need not last between calls but for the codes, the result. */
+typedef struct {
+    int32_t *work;    /* MH_CODES_WORK_SIZE(points of the longest window, atoms of the largest dictionary) */
+    int16_t *window;  /* points of the longest window */
+    mh_code_t *codes; /* MH_CODES_SIZE(n_windows + n_context, n_nonzero) */
 } mh_codes_state_t;
 
 #define MH_CODES_WORK_SIZE(longest, most_atoms) ((longest) > (most_atoms) ? (longest) : (most_atoms))
 #define MH_CODES_SIZE(n_dictionaries, n_nonzero) ((n_dictionaries) * (n_nonzero))
 
-/* Sums of values times rows of weights, in four neighbouring columns: values[i] * weights[row i][0 to 3]. Row i is
-   rows[i], or i if rows is NULL. The inner loop of dictionaries and layers. */
-void mh_sums(const int8_t *weights, uint32_t n_columns, const uint16_t *rows, const int16_t *values, uint32_t count,
-             int32_t sums[4]);
+/* Sums of values times rows of weights, in four neighbouring columns of n_columns: of every row, and of those that codes
+   name. The inner loops of dictionaries and layers. */
+void mh_sums(const int8_t *weights, uint32_t n_columns, const int16_t *values, uint32_t count, int32_t sums[4]);
+void mh_sums_of_codes(const int8_t *weights, uint32_t n_columns, const mh_code_t *codes, uint32_t count,
+                      int32_t sums[4]);
 
-/* Codes the windows of a candidate; returns the number of columns and values (Q3.12, not negative) written. An atom has
-   two columns, for positive coefficients and, n_atoms later, for negative ones; those of a dictionary follow those of
-   the one before. first, end, position: see mh_windows_cut. context: its windows one after the other, in ADC units with
+/* Codes the windows of a candidate; returns the number of codes (values in Q3.12, not negative) written. An atom has two
+   columns, for positive coefficients and, n_atoms later, for negative ones; those of a dictionary follow those of the
+   one before. first, end, position: see mh_windows_cut. context: its windows one after the other, in ADC units with
    context_fraction bits after the point; NULL if there are none. */
 uint32_t mh_codes_push(mh_codes_state_t *state, const mh_codes_table_t *table, const mh_signal_t *signal,
                        uint32_t first, uint32_t end, uint32_t position, uint32_t scale_q8, const int16_t *context);

@@ -26,15 +26,13 @@ typedef struct {
 
 /* Buffers of the caller, whose contents need not last between calls. */
 typedef struct {
-    int16_t *first;  /* of_dense.n_columns */
-    int16_t *second; /* second.n_columns */
-    uint16_t *rows;  /* the larger of both */
+    mh_code_t *first;  /* of_dense.n_columns */
+    mh_code_t *second; /* second.n_columns */
 } mh_emission_state_t;
 
 /* Writes 4 n_states potentials (inside, onset, offset, middle; each of all states) in 1/256 nat, and 2 n_states shifts
-   (onset and offset of each state) in samples. columns and values: the codes, count of them. */
+   (onset and offset of each state) in samples. */
 void mh_emission_push(mh_emission_state_t *state, const mh_emission_table_t *table, const int16_t *dense,
-                      const uint16_t *columns, const int16_t *values, uint32_t count, int16_t *potentials,
-                      int8_t *shifts);
+                      const mh_code_t *codes, uint32_t n_codes, int16_t *potentials, int8_t *shifts);
 
 #endif
