@@ -1,0 +1,486 @@
+/* A hypothesis is a state and the node at which a span of it starts, new or going on from the span before; an arc is
+   the best span of a state that stops at a node, or goes on there.
+
+   Row of a node in `arcs`, for n states of which some continue (chains):
+       started[n]       how many nodes the best span of each state that stops here is long; bit 7: it goes on from the
+                        one before; 0: there is none
+       before[n]        the best state before a new span of each state that starts here, NONE: there is none
+       linked[n_chains] as `started`, of the span that goes on here
+   Once a span is committed, the row at which it starts is no longer needed for that: started[0] then holds how many
+   nodes it is long, and the byte after it its state and flags. */
+#include "mh_decoder.h"
+
+#include "mh_fixed.h"
+
+#define NEVER INT32_MIN
+#define FLOOR (-(1 << 28)) /* of scores that are taken anew: far below any that can win */
+#define FARTHEST 65535u    /* samples up to which lengths are counted */
+#define GOES_ON 0x80u
+
+/* Second byte of a committed span, above its state. */
+#define SPAN_STATE 0x07u
+#define SPAN_CONTINUED 0x08u
+#define SPAN_AT_START 0x10u
+#define SPAN_AT_END 0x20u
+
+/* ago entries before an entry of a ring of n. */
+static uint32_t before_in_ring(uint32_t at, uint32_t ago, uint32_t n) { return at >= ago ? at - ago : at + n - ago; }
+
+static uint8_t *arcs_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago)
+{
+    const uint32_t width = 2u * table->n_states + table->n_chains;
+    return state->at.arcs + before_in_ring(state->row, ago, table->rows) * width;
+}
+
+static uint32_t position_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago)
+{
+    return state->at.positions[before_in_ring(state->row, ago, table->rows)];
+}
+
+/* Where an edge lies that a node shows: column 2 k for the onset, 2 k + 1 for the offset of state k that is shown. */
+static uint32_t edge_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t column)
+{
+    const uint32_t row = before_in_ring(state->row, ago, table->rows);
+    const int32_t shift = state->at.shifts[row * 2u * table->n_shown + column];
+    return state->at.positions[row] + (uint32_t)shift;
+}
+
+/* The arc of a state that stops at a node, or goes on there. */
+static uint8_t arc_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t y,
+                      uint32_t linked)
+{
+    const uint8_t *row = arcs_of(state, table, ago);
+    return linked != 0 ? row[2u * table->n_states + table->chain[y]] : row[y];
+}
+
+/* Lengths and centres of the spans that stop at the newest node: the centre is the node nearest to their middle, ties
+   to the earlier, and never the newest. */
+static void measure(mh_decoder_state_t *state, const mh_decoder_table_t *table)
+{
+    const uint32_t newest = position_of(state, table, 0);
+    uint16_t *lengths = state->at.lengths;
+    uint32_t most = state->root, cap = 0, centre = 0, k;
+    if (most > table->reach) { most = table->reach; }
+    for (k = 0; k < table->n_states; ++k) {
+        if (table->longest[k] > cap) { cap = table->longest[k]; }
+    }
+    for (k = 0; k < most; ++k) {
+        uint32_t length = newest - position_of(state, table, k + 1u);
+        if (length > FARTHEST) { length = FARTHEST; }
+        if (length > cap && k > 0) { break; }
+        lengths[k] = (uint16_t)length;
+        while (centre < k && (uint32_t)lengths[centre] + lengths[centre + 1u] <= length) { ++centre; }
+        state->at.centres[k] = (uint8_t)centre;
+    }
+    state->n_spans = (uint8_t)k;
+}
+
+/* Score of the duration of a span. */
+static int32_t duration_score(const mh_decoder_table_t *table, uint32_t y, uint32_t length)
+{
+    uint32_t bin;
+    if (length > table->longest[y]) { length = table->longest[y]; }
+    bin = (length * table->bins_q16[y]) >> 16;
+    if (bin >= table->n_bins) { bin = table->n_bins - 1u; }
+    return table->duration[y * table->n_bins + bin];
+}
+
+/* Find the best spans of each state that stop, and that go on, at the newest node, after which the next one lies by
+   `gap` samples; with `last`, the stretch ends there. Scores of those that go on are written to `chained`. */
+static void find_arcs(mh_decoder_state_t *state, const mh_decoder_table_t *table, int last, uint32_t gap,
+                      int32_t *chained)
+{
+    const uint32_t n = table->n_states, reach = table->reach;
+    const uint32_t n_spans = state->n_spans < state->root ? state->n_spans : state->root;
+    uint8_t *row = arcs_of(state, table, 0);
+    uint32_t y, k;
+    for (y = 0; y < n; ++y) {
+        const uint32_t chain = table->chain[y], longest = table->longest[y];
+        const int continues = chain != MH_DECODER_NONE;
+        int32_t best = NEVER, best_link = NEVER;
+        uint32_t arc = 0, link = 0, slot = state->score_row;
+        for (k = 0; k < n_spans; ++k) {
+            const uint32_t length = state->at.lengths[k];
+            const uint32_t centre = before_in_ring(state->score_row, state->at.centres[k], reach);
+            const int32_t middle = state->at.middles[centre * n + y], fresh = state->at.fresh[slot * n + y];
+            const int is_maximal = continues && !last && (length + gap > longest || k + 1u == reach);
+            if (length > longest && !(k == 0 && continues)) { break; }
+            if (fresh != NEVER) {
+                int32_t score = fresh + middle;
+                if (is_maximal && score > best_link) {
+                    best_link = score;
+                    link = k + 1u;
+                }
+                if (!last && k + 1u != state->first) { score += duration_score(table, y, length); }
+                if (score > best) {
+                    best = score;
+                    arc = k + 1u;
+                }
+            }
+            if (continues && state->at.chained[slot * table->n_chains + chain] != NEVER) {
+                const int32_t score = state->at.chained[slot * table->n_chains + chain] + middle;
+                if (is_maximal && score > best_link) {
+                    best_link = score;
+                    link = (k + 1u) | GOES_ON;
+                }
+                if (score > best) {
+                    best = score;
+                    arc = (k + 1u) | GOES_ON;
+                }
+            }
+            slot = slot == 0 ? reach - 1u : slot - 1u;
+        }
+        row[y] = (uint8_t)arc;
+        state->ended[y] = best;
+        if (best != NEVER) { state->ended[y] = best + state->total[y] + (last ? 0 : state->newest[2u * n + y]); }
+        if (continues && !last) {
+            row[2u * n + chain] = (uint8_t)link;
+            chained[chain] = best_link == NEVER ? NEVER : best_link + table->self_transition[y];
+        }
+    }
+}
+
+/* Take the scores of all hypotheses anew, from the best one at the latest of their nodes. */
+static void rebase(mh_decoder_state_t *state, const mh_decoder_table_t *table)
+{
+    const uint32_t n = table->n_states, n_chains = table->n_chains;
+    const int32_t *fresh = state->at.fresh + state->score_row * n;
+    const int32_t *chained = state->at.chained + state->score_row * n_chains;
+    int32_t best = NEVER;
+    uint32_t y, i;
+    for (y = 0; y < n; ++y) {
+        const uint32_t chain = table->chain[y];
+        if (fresh[y] != NEVER) { best = mh_max(best, fresh[y] + state->total[y]); }
+        if (chain != MH_DECODER_NONE && chained[chain] != NEVER) {
+            best = mh_max(best, chained[chain] + state->total[y]);
+        }
+    }
+    if (best == NEVER) { return; }
+    for (y = 0; y < n; ++y) {
+        const uint32_t chain = table->chain[y];
+        for (i = 0; i < table->reach; ++i) {
+            int32_t *score = &state->at.fresh[i * n + y];
+            if (*score != NEVER) { *score = mh_max(*score + state->total[y] - best, FLOOR); }
+            if (chain == MH_DECODER_NONE) { continue; }
+            score = &state->at.chained[i * n_chains + chain];
+            if (*score != NEVER) { *score = mh_max(*score + state->total[y] - best, FLOOR); }
+        }
+        state->total[y] = 0;
+    }
+}
+
+/* Find the best state before a new span of each state at the newest node, and enter the node into the ring of scores. */
+static void find_starts(mh_decoder_state_t *state, const mh_decoder_table_t *table, const int32_t *chained)
+{
+    const uint32_t n = table->n_states;
+    const uint32_t slot = state->score_row + 1u == table->reach ? 0u : state->score_row + 1u;
+    uint8_t *before = arcs_of(state, table, 0) + n;
+    uint32_t y, previous;
+    state->score_row = (uint8_t)slot;
+    for (y = 0; y < n; ++y) {
+        int32_t best = NEVER;
+        before[y] = MH_DECODER_NONE;
+        for (previous = 0; previous < n; ++previous) {
+            const int32_t ended = state->ended[previous], transition = table->transition[previous][y];
+            if (ended != NEVER && transition != MH_DECODER_IMPOSSIBLE && ended + transition > best) {
+                best = ended + transition;
+                before[y] = (uint8_t)previous;
+            }
+        }
+        state->at.fresh[slot * n + y] = best == NEVER ? NEVER : best + state->newest[n + y] - state->total[y];
+        state->at.middles[slot * n + y] = state->newest[3u * n + y];
+    }
+    for (y = 0; y < table->n_chains; ++y) { state->at.chained[slot * table->n_chains + y] = chained[y]; }
+}
+
+/* Take what the newest node says, now that it is known where the next one lies, and enter that one. */
+static void advance(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t position)
+{
+    uint32_t y, gap = position - position_of(state, table, 0);
+    if (state->first != 0) {
+        int32_t chained[MH_DECODER_MOST_STATES];
+        find_arcs(state, table, 0, gap > FARTHEST ? FARTHEST : gap, chained);
+        find_starts(state, table, chained);
+        state->since = (uint8_t)(state->since + 1u);
+        if (state->since == 0) { rebase(state, table); }
+    }
+    for (y = 0; y < table->n_states; ++y) { state->total[y] += state->newest[y]; }
+    if (state->popped + 1u == table->rows) { /* nobody pops: committed spans are lost, the root never is */
+        state->popped = (uint8_t)(state->popped - arcs_of(state, table, state->popped)[0]);
+    }
+    if (state->first < 255u) { ++state->first; }
+    ++state->root;
+    ++state->popped;
+    state->row = (uint8_t)(state->row + 1u == table->rows ? 0u : state->row + 1u);
+    state->at.positions[state->row] = position;
+}
+
+/* Whether a span that starts as `arc` says follows a path through the root. */
+static int lives(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t y, uint8_t arc)
+{
+    const uint32_t from = ago + (arc & 0x7fu);
+    if (arc == 0 || from > state->root) { return 0; }
+    if ((arc & GOES_ON) != 0) { return arc_of(state, table, from, y, 1) != 0; }
+    return arcs_of(state, table, from)[table->n_states + y] != MH_DECODER_NONE;
+}
+
+/* End the hypotheses whose best path does not pass through the root. */
+static void restrict_to_root(mh_decoder_state_t *state, const mh_decoder_table_t *table)
+{
+    const uint32_t n = table->n_states;
+    uint32_t ago, y, intact = 0; /* nodes in a row without any change */
+    for (ago = state->root; ago > 0 && intact < table->reach; --ago) {
+        uint8_t *row = arcs_of(state, table, ago);
+        const int is_root = ago == state->root, has_scores = ago <= table->reach;
+        const uint32_t slot = has_scores ? before_in_ring(state->score_row, ago - 1u, table->reach) : 0;
+        int changed = 0;
+        for (y = 0; y < n && !is_root; ++y) {
+            if (row[y] != 0 && !lives(state, table, ago, y, row[y])) {
+                row[y] = 0;
+                changed = 1;
+            }
+        }
+        for (y = 0; y < n; ++y) {
+            const uint32_t chain = table->chain[y], before = row[n + y];
+            if (before != MH_DECODER_NONE &&
+                !(is_root ? state->root_linked == 0 && before == state->root_state : row[before] != 0)) {
+                row[n + y] = MH_DECODER_NONE;
+                if (has_scores) { state->at.fresh[slot * n + y] = NEVER; }
+                changed = 1;
+            }
+            if (chain == MH_DECODER_NONE || row[2u * n + chain] == 0) { continue; }
+            if (!(is_root ? state->root_linked != 0 && y == state->root_state
+                          : lives(state, table, ago, y, row[2u * n + chain]))) {
+                row[2u * n + chain] = 0;
+                if (has_scores) { state->at.chained[slot * table->n_chains + chain] = NEVER; }
+                changed = 1;
+            }
+        }
+        intact = changed ? 0 : intact + 1u;
+    }
+}
+
+/* Commit what ended `lag` ago on the best path of a stretch that ends at the newest node, all of it if `last`; and its
+   first span, where the rows are full. */
+static void commit(mh_decoder_state_t *state, const mh_decoder_table_t *table, int last)
+{
+    const uint32_t newest = position_of(state, table, 0), old_root = state->root;
+    uint32_t ago = 0, y = 0, k, linked = 0, arc;
+    int found = 0;
+    for (k = 1; k < table->n_states; ++k) {
+        if (state->ended[k] > state->ended[y]) { y = k; }
+    }
+    arc = arc_of(state, table, 0, y, 0);
+    while (arc != 0 && ago < old_root) {
+        const uint32_t length = arc & 0x7fu, from = ago + length, next_linked = (arc & GOES_ON) != 0;
+        uint32_t next_arc = 0, next_y = y;
+        if (from < old_root) {
+            if (next_linked == 0) { next_y = arcs_of(state, table, from)[table->n_states + y]; }
+            next_arc = next_y == MH_DECODER_NONE ? 0 : arc_of(state, table, from, next_y, next_linked);
+        }
+        if (!found) {
+            const int is_due = newest - position_of(state, table, ago) >= table->lag;
+            const int is_early = from == old_root && old_root + 1u >= table->rows;
+            if (last || (ago != 0 && (is_due || is_early))) {
+                found = 1;
+                state->root = (uint8_t)ago;
+                state->root_state = (uint8_t)y;
+                state->root_linked = (uint8_t)linked;
+            }
+        }
+        if (found) {
+            uint8_t *row = arcs_of(state, table, from); /* read above */
+            row[0] = (uint8_t)length;
+            row[1] = (uint8_t)(y | (next_linked != 0 ? SPAN_CONTINUED : 0u) |
+                               (from == state->first ? SPAN_AT_START : 0u) | (last && ago == 0 ? SPAN_AT_END : 0u));
+        }
+        ago = from;
+        y = next_y;
+        linked = next_linked;
+        arc = next_arc;
+    }
+    if (found && !last) { restrict_to_root(state, table); }
+}
+
+void mh_decoder_init(mh_decoder_state_t *state, mh_decoder_buffers_t buffers)
+{
+    state->at = buffers;
+    state->earliest = 0;
+    state->held = MH_DECODER_NONE;
+    state->is_open = state->is_closed = 0;
+    state->root = state->popped = 0;
+}
+
+void mh_decoder_open(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t position)
+{
+    const uint32_t n = table->n_states;
+    uint32_t i;
+    state->opened = position;
+    state->held = MH_DECODER_NONE;
+    state->is_open = 1;
+    state->is_closed = 0;
+    state->row = state->score_row = 0;
+    state->n_spans = state->since = 0;
+    state->first = state->root = state->popped = 0;
+    state->root_state = state->root_linked = 0;
+    state->at.positions[0] = position;
+    for (i = 0; i < table->reach * n; ++i) { state->at.fresh[i] = NEVER; }
+    for (i = 0; i < (uint32_t)table->reach * table->n_chains; ++i) { state->at.chained[i] = NEVER; }
+    for (i = 0; i < 4u * n; ++i) { state->newest[i] = 0; }
+    for (i = 0; i < n; ++i) {
+        state->total[i] = state->at.fresh[i] = state->at.middles[i] = 0;
+        state->at.arcs[i] = 0;
+        state->at.arcs[n + i] = MH_DECODER_NONE;
+    }
+    for (i = 0; i < table->n_chains; ++i) { state->at.arcs[2u * n + i] = 0; }
+    for (i = 0; i < 2u * table->n_shown; ++i) { state->at.shifts[i] = 0; }
+}
+
+void mh_decoder_push(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t position,
+                     const int16_t *potentials, const int8_t *shifts)
+{
+    int8_t *kept;
+    uint32_t i;
+    if (!state->is_open || (int32_t)(position - position_of(state, table, 0)) <= 0) { return; }
+    advance(state, table, position);
+    for (i = 0; i < 4u * table->n_states; ++i) { state->newest[i] = potentials[i]; }
+    kept = state->at.shifts + (uint32_t)state->row * 2u * table->n_shown;
+    for (i = 0; i < table->n_states; ++i) {
+        if (table->shown[i] == MH_DECODER_NONE) { continue; }
+        kept[2u * table->shown[i]] = shifts[2u * i];
+        kept[2u * table->shown[i] + 1u] = shifts[2u * i + 1u];
+    }
+    measure(state, table);
+    find_arcs(state, table, 1, 0, NULL);
+    commit(state, table, 0);
+}
+
+void mh_decoder_close(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t position)
+{
+    int8_t *kept;
+    uint32_t i;
+    if (!state->is_open) { return; }
+    if ((int32_t)(position - position_of(state, table, 0)) <= 0) { position = position_of(state, table, 0) + 1u; }
+    advance(state, table, position);
+    kept = state->at.shifts + (uint32_t)state->row * 2u * table->n_shown;
+    for (i = 0; i < 2u * table->n_shown; ++i) { kept[i] = 0; }
+    measure(state, table);
+    find_arcs(state, table, 1, 0, NULL);
+    commit(state, table, 1);
+    state->closed = position;
+    state->is_open = 0;
+    state->is_closed = 1;
+}
+
+/* The sample of a wave that is farthest from the chord between its ends; ties to the earlier. */
+static uint32_t farthest_from_chord(const mh_signal_t *signal, uint32_t start, uint32_t stop)
+{
+    const int32_t first = mh_sample(signal, start), length = (int32_t)(stop - 1u - start);
+    const int32_t rise = mh_sample(signal, stop - 1u) - first;
+    int32_t farthest = 0, n;
+    uint32_t best = start;
+    for (n = 1; n < length; ++n) {
+        const int32_t distance = mh_abs((mh_sample(signal, start + (uint32_t)n) - first) * length - rise * n);
+        if (distance > farthest) {
+            farthest = distance;
+            best = start + (uint32_t)n;
+        }
+    }
+    return best;
+}
+
+/* Sum of the `box` samples around sample k of the n from `start` on, which are mirrored beyond their ends. */
+static int32_t box_sum(const mh_signal_t *signal, uint32_t start, int32_t n, int32_t k, int32_t box)
+{
+    int32_t sum = 0, i;
+    for (i = k - box / 2; i < k - box / 2 + box; ++i) {
+        const int32_t inside = i < 0 ? -1 - i : i >= n ? 2 * n - 1 - i : i;
+        sum += mh_sample(signal, start + (uint32_t)inside);
+    }
+    return sum;
+}
+
+/* The middle of the upper 1 / top_part of a rise that starts at `onset` and was taken to end at `offset`. The top of a slow
+   breath is broad, and noise decides where in it the signal is highest. */
+static uint32_t middle_of_top(const mh_decoder_table_t *table, const mh_signal_t *signal, uint32_t onset,
+                              uint32_t offset, uint32_t newest)
+{
+    const int32_t box = table->top_box, end = (int32_t)(offset - onset);
+    const int32_t n = mh_min(end + table->top_reach, (int32_t)(newest + 1u - onset));
+    int32_t peak = mh_max(0, end - table->top_reach), highest = INT32_MIN, start, stop, rise, k;
+    for (k = peak; k < n; ++k) {
+        const int32_t value = box_sum(signal, onset, n, k, box);
+        if (value > highest) {
+            highest = value;
+            peak = k;
+        }
+    }
+    rise = highest - box_sum(signal, onset, n, 0, box);
+    for (start = peak; start > 0; --start) {
+        if (table->top_part * (highest - box_sum(signal, onset, n, start - 1, box)) > rise) { break; }
+    }
+    for (stop = peak; stop < n; ++stop) {
+        if (table->top_part * (highest - box_sum(signal, onset, n, stop, box)) > rise) { break; }
+    }
+    return onset + (uint32_t)((start + stop) / 2);
+}
+
+/* Turn the wave that is held into an event; returns 0 where it is none. */
+static int finish_wave(mh_decoder_state_t *state, const mh_decoder_table_t *table, const mh_signal_t *signal,
+                       uint32_t newest, mh_event_t *event)
+{
+    const uint32_t y = state->held;
+    const uint32_t history = signal->mask < MH_DECODER_LONGEST_WAVE ? signal->mask : MH_DECODER_LONGEST_WAVE - 1u;
+    uint32_t onset = state->onset, offset = state->offset, oldest = newest - history;
+    state->held = MH_DECODER_NONE;
+    if ((state->held_flags & ~(uint32_t)table->cut[y]) != 0) { return 0; }
+    if ((int32_t)(onset - state->earliest) < 0) { onset = state->earliest; }
+    if ((int32_t)(offset - newest) > 1) { offset = newest + 1u; }
+    if ((int32_t)(offset - onset) < 2) { return 0; }
+    state->earliest = offset;
+    /* What reaches into signal that cannot be used is left out. */
+    if ((int32_t)(onset - state->opened) < 0) { return 0; }
+    if (state->is_closed && (int32_t)(offset - state->closed) > 0) { return 0; }
+    if (newest <= history || (int32_t)(oldest - onset) < 0) { oldest = onset; }
+    event->peak = MH_NO_PEAK;
+    if (table->peak[y] == MH_PEAK_OF_CHORD && (int32_t)(offset - oldest) > 1) {
+        event->peak = farthest_from_chord(signal, oldest, offset);
+    }
+    if (table->top_box != 0 && y == table->top_state && offset - onset >= table->top_from && oldest == onset) {
+        offset = middle_of_top(table, signal, onset, offset, newest);
+    }
+    if (table->peak[y] == MH_PEAK_AT_OFFSET) { event->peak = offset; }
+    event->onset = onset;
+    event->offset = offset;
+    event->label = table->label[y];
+    event->flags = state->held_flags;
+    return 1;
+}
+
+int mh_decoder_pop(mh_decoder_state_t *state, const mh_decoder_table_t *table, const mh_signal_t *signal,
+                   uint32_t newest, mh_event_t *event)
+{
+    while (state->popped > state->root) {
+        const uint8_t *span = arcs_of(state, table, state->popped);
+        const uint32_t length = span[0], y = span[1] & SPAN_STATE, stop = state->popped - length;
+        const int continued = (span[1] & SPAN_CONTINUED) != 0, at_end = (span[1] & SPAN_AT_END) != 0;
+        const uint32_t shown = table->shown[y];
+        if (state->held != MH_DECODER_NONE && !(continued && state->held == y)) {
+            if (finish_wave(state, table, signal, newest, event)) { return 1; }
+        }
+        if (shown != MH_DECODER_NONE) {
+            if (state->held == MH_DECODER_NONE) {
+                state->held = (uint8_t)y;
+                state->held_flags = (span[1] & SPAN_AT_START) != 0 ? MH_EVENT_CUT_AT_START : 0u;
+                state->onset = edge_of(state, table, state->popped, 2u * shown);
+            }
+            state->offset = edge_of(state, table, stop, 2u * shown + 1u);
+            if (at_end) { state->held_flags |= MH_EVENT_CUT_AT_END; }
+        }
+        state->popped = (uint8_t)stop;
+        if (state->held != MH_DECODER_NONE && (at_end || table->chain[y] == MH_DECODER_NONE)) {
+            if (finish_wave(state, table, signal, newest, event)) { return 1; }
+        }
+    }
+    return 0;
+}
