@@ -21,7 +21,7 @@ from mhealth._kernels._beats import (
 )
 from mhealth._kernels._fixed_windows import quotient
 
-__all__ = ["KEPT", "PACE", "describe", "follow"]
+__all__ = ["KEPT", "PACE", "describe", "follow", "share"]
 
 KEPT = 16
 """Beats that are remembered."""
@@ -56,7 +56,8 @@ def _advance(s, signal):
 
 
 @njit(cache=True, nogil=True)
-def _share(value, share):
+def _times(value, share):
+    """Return a share, Q0.16, of a value."""
     return (value * share) >> 16
 
 
@@ -76,9 +77,9 @@ def _note(s, signal, now, beats):
     s.n_found += 1
     strength = s.best << 8
     if strength < s.level_q8:
-        s.level_q8 -= _share(s.level_q8 - strength, _FALL)
+        s.level_q8 -= _times(s.level_q8 - strength, _FALL)
     else:
-        s.level_q8 += _share(min(strength - s.level_q8, s.level_q8), _RISE)
+        s.level_q8 += _times(min(strength - s.level_q8, s.level_q8), _RISE)
     s.last_beat = s.best_at
 
 
@@ -90,13 +91,13 @@ def _track(s, signal, now, beats):
         s.best = s.energy
         s.best_at = n
     elif n - s.best_at == DOMINANCE and s.best > 0:
-        if s.best << 8 > _share(s.level_q8, _THRESHOLD):
+        if s.best << 8 > _times(s.level_q8, _THRESHOLD):
             _note(s, signal, now, beats)
         s.best = 0
         s.best_at = n
     quiet = n - s.last_beat
     if quiet > FORGET_AFTER and (quiet - FORGET_AFTER) % _SECOND == 1:
-        s.level_q8 = _share(s.level_q8, _DECAY)
+        s.level_q8 = _times(s.level_q8, _DECAY)
 
 
 @njit(cache=True, nogil=True)
@@ -179,12 +180,12 @@ def _spread(signal, landmarks, phase, oldest, limit, half, width, window, count)
 
 
 @njit(cache=True, nogil=True)
-def _part(part, whole):
-    """Return part / whole as Q4.11."""
+def share(part, whole):
+    """Return part / whole as Q4.11, to twenty binary digits of the whole."""
     while whole >= 1 << 20:
         part >>= 1
         whole >>= 1
-    return (part << 11) // whole
+    return ((part << 11) + whole // 2) // whole
 
 
 @njit(cache=True, nogil=True)
@@ -266,7 +267,7 @@ def describe(
             if count > 0:
                 spread = _spread(signal, averaged, -ahead, oldest, limits[m], half, width, before[m], count)
                 if spread > 0:
-                    row[11] = _part(spread, spread + scale_q8[m])
+                    row[11] = share(spread, spread + scale_q8[m])
         for k in range(4):
             elapsed = min(t - landmarks[upcoming - 1 - k], _FAR) if upcoming - forgotten > k else _FAR
             row[1 + k] = _seconds(elapsed, 1)

@@ -2,6 +2,7 @@
 
 #include "mh_fixed.h"
 #include "mh_quotient.h"
+#include "mh_share.h"
 
 enum {
     HALF_SLOPE = 3,
@@ -49,7 +50,8 @@ static void mh_beats_advance(mh_beats_state_t *s, const mh_signal_t *signal)
     if (n > HALF_ENERGY) { s->energy -= mh_beats_slope(signal, n - HALF_ENERGY - 1); }
 }
 
-static uint32_t mh_beats_share(uint32_t value, uint32_t share) { return (uint32_t)((uint64_t)value * share >> 16); }
+/* A share, Q0.16, of a value. */
+static uint32_t mh_beats_times(uint32_t value, uint32_t share) { return (uint32_t)((uint64_t)value * share >> 16); }
 
 /* Note a beat whose energy peaked at sample best_at, and let the running energy follow. */
 static void mh_beats_note(mh_beats_state_t *s, const mh_signal_t *signal)
@@ -68,11 +70,11 @@ static void mh_beats_note(mh_beats_state_t *s, const mh_signal_t *signal)
     s->delays[slot] = (uint8_t)(s->followed + DELAY - landmark);
     ++s->n_found;
     if (strength < s->level_q8) {
-        s->level_q8 -= mh_beats_share(s->level_q8 - strength, FALL);
+        s->level_q8 -= mh_beats_times(s->level_q8 - strength, FALL);
     } else if (strength - s->level_q8 < s->level_q8) {
-        s->level_q8 += mh_beats_share(strength - s->level_q8, RISE);
+        s->level_q8 += mh_beats_times(strength - s->level_q8, RISE);
     } else {
-        s->level_q8 += mh_beats_share(s->level_q8, RISE);
+        s->level_q8 += mh_beats_times(s->level_q8, RISE);
     }
     s->last_beat = s->best_at;
 }
@@ -86,13 +88,13 @@ static void mh_beats_track(mh_beats_state_t *s, const mh_signal_t *signal)
         s->best = s->energy;
         s->best_at = n;
     } else if (n - s->best_at == DOMINANCE && s->best > 0) {
-        if (s->best << 8 > mh_beats_share(s->level_q8, THRESHOLD)) { mh_beats_note(s, signal); }
+        if (s->best << 8 > mh_beats_times(s->level_q8, THRESHOLD)) { mh_beats_note(s, signal); }
         s->best = 0;
         s->best_at = n;
     }
     quiet = n - s->last_beat;
     if (quiet > FORGET_AFTER && (quiet - FORGET_AFTER) % SECOND == 1) {
-        s->level_q8 = mh_beats_share(s->level_q8, DECAY);
+        s->level_q8 = mh_beats_times(s->level_q8, DECAY);
     }
 }
 
@@ -212,16 +214,6 @@ static uint32_t mh_beats_spread(const mh_beats_state_t *s, const mh_beats_table_
     return (uint32_t)(spread / count);
 }
 
-/* part / whole as Q4.11. */
-static int16_t mh_beats_part(uint32_t part, uint32_t whole)
-{
-    while (whole >= (uint32_t)1 << 20) {
-        part >>= 1;
-        whole >>= 1;
-    }
-    return (int16_t)((part << 11) / whole);
-}
-
 /* Samples, or a sum of `count` such numbers, as seconds in Q4.11. */
 static int16_t mh_beats_seconds(int32_t samples, int32_t count)
 {
@@ -276,7 +268,7 @@ void mh_beats_describe(const mh_beats_state_t *s, const mh_beats_table_t *t, con
         rhythm[9] = (int16_t)mh_quotient(count * 2048, t->n_beats);
         if (count > 0) {
             const uint32_t spread = mh_beats_spread(s, t, signal, &range, phase, before, count);
-            if (spread > 0) { rhythm[11] = mh_beats_part(spread, spread + scale_q8); }
+            if (spread > 0) { rhythm[11] = mh_share(spread, spread + scale_q8); }
         }
     }
     for (uint32_t k = 0; k < 4; ++k) {
