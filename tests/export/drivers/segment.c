@@ -1,6 +1,7 @@
 /* Reads the number of a set of tables, the position of the first sample and samples, MH_MISSING between stretches.
    Writes (0, scale, floor) for every sample, (1, position, scale) for every candidate, (2, decided, 0) after every step,
-   positions counted from the first sample. Reports the bytes of both states, of their buffers, and of stack. */
+   positions counted from the first sample. Reports the bytes of both states, of their buffers, and of stack, and
+   the instructions of the longest step. */
 #include "harness.h"
 #include "mh_fixed.h"
 #include "mh_segment.h"
@@ -9,7 +10,7 @@
 static mh_scale_state_t scale;
 static mh_segment_state_t segment;
 
-static uint32_t origin, n_pushed;
+static uint32_t origin, n_pushed, longest;
 
 static void put(int32_t kind, uint32_t a, uint32_t b)
 {
@@ -42,9 +43,12 @@ static void fetch(const set_t *set)
 
 static void push(const set_t *set, int16_t sample)
 {
+    const uint32_t before = harness_instructions();
     set->signal.samples[(origin + n_pushed++) & set->signal.mask] = sample;
     mh_scale_push(&scale, set->scale, sample);
     fetch(set);
+    const uint32_t took = harness_instructions() - before;
+    if (took > longest) { longest = took; }
 }
 
 static void end(const set_t *set)
@@ -74,5 +78,6 @@ int main(void)
     harness_report((int32_t)(sizeof scale + sizeof segment));
     harness_report((int32_t)set->n_bytes);
     harness_report((int32_t)harness_stack_used());
+    harness_report((int32_t)longest);
     return 0;
 }
