@@ -21,8 +21,10 @@ ONE = 1 << 26
 NEGLIGIBLE = 1 << 13
 """Correlation below the resolution of the codes, in Q6.25."""
 
-DEPENDENT = 1 << 19
-"""An atom with less of its energy than this outside the span of the chosen ones adds nothing; 2^-7 in Q26."""
+DEPENDENT = 1 << 22
+"""An atom with less of its energy than this outside the span of the chosen ones ends the search; 1/16 in Q26.
+
+The model goes on to 2^-17, but of its choices next to none are below a sixteenth, and numbers stay within 32 bits."""
 
 LARGEST = 32767
 
@@ -118,10 +120,10 @@ def code_windows(windows, atoms, multipliers, gram, n_nonzero, first_column, col
             for s in range(count):
                 part = gram[best, support[s]] << 13
                 for t in range(s):
-                    part -= (triangle[s, t] * solved[t]) >> 13
-                solved[s] = max(min(part, ONE), -ONE)
-                triangle[count, s] = quotient(solved[s], energy[s])
-                remaining -= (triangle[count, s] * solved[s]) >> 13
+                    part -= triangle[s, t] * solved[t]
+                solved[s] = max(min(rounded_shift(part, 13), 1 << 13), -(1 << 13))
+                triangle[count, s] = max(min(quotient(part, energy[s]), 1 << 15), -(1 << 15))
+                remaining -= triangle[count, s] * solved[s]
             if remaining < DEPENDENT:
                 break
             support[count], energy[count] = best, rounded_shift(remaining, 13)

@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError
-from mhealth.export._windows import MOST_POINTS, WindowTable, c_array
+from mhealth.export._windows import MOST_POINTS, WindowTable, c_array, packed
 from mhealth.sparse import Dictionary
 
 if TYPE_CHECKING:
     from mhealth.labeling._model import Model
 
 __all__ = ["Codes", "CodesTable", "CodesTwin", "DictionaryTable"]
-
-_FEWEST_ATOMS = 4  # as many as the inner loop takes at a time
 
 _MULTIPLIER_BITS, _GRAM_BITS, _KNEE_BITS = 22, 13, 12
 
@@ -49,12 +47,12 @@ class DictionaryTable:
         Raises
         ------
         InvalidParameterError
-            If it has too few atoms or too many points.
+            If its atoms have too many points.
         """
-        if dictionary.n_atoms < _FEWEST_ATOMS or dictionary.atom_length > MOST_POINTS:
+        if dictionary.atom_length > MOST_POINTS:
             raise InvalidParameterError(
-                f"A dictionary of {dictionary.n_atoms} atoms of {dictionary.atom_length} points cannot be exported; "
-                f"expected {_FEWEST_ATOMS} atoms or more, of at most {MOST_POINTS} points."
+                f"A dictionary with atoms of {dictionary.atom_length} points cannot be exported; expected at most "
+                f"{MOST_POINTS}. Train with shorter or coarser windows."
             )
         exact = dictionary.atoms.astype(np.float64)
         rounded = np.rint(exact * (127 / np.abs(exact).max(axis=1, keepdims=True)))
@@ -201,10 +199,10 @@ class CodesTable:
             parts.append(c_array("uint8_t", f"{name}_widths_{k}", window.widths))
             windows.append(
                 f"    {{.widths = {name}_widths_{k}, .inverse_moment = {window.inverse_moment}, "
-                f".start = {window.start}, .n_points = {window.n_points}}}"
+                f".start = {window.start}, .stop = {window.stop}, .n_points = {window.n_points}}}"
             )
         for k, table in enumerate(self.dictionaries):
-            parts.append(c_array("int8_t", f"{name}_atoms_{k}", table.atoms))
+            parts.append(c_array("uint32_t", f"{name}_atoms_{k}", packed(table.atoms)))
             parts.append(c_array("uint16_t", f"{name}_multipliers_{k}", table.multipliers))
             parts.append(c_array("int16_t", f"{name}_gram_{k}", table.gram))
             dictionaries.append(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError
 from mhealth.export._codes import Codes
-from mhealth.export._windows import c_array
+from mhealth.export._windows import c_array, packed
 
 if TYPE_CHECKING:
     from mhealth.labeling._model import Model
@@ -113,10 +113,10 @@ class EmissionTable:
         """
         emission, task = model.emission, model.task
         n_states = emission.n_states
-        if max(emission.of_dense.shape[0], *emission.second.shape) > _MOST_ROWS or emission.second.shape[1] < 4:
+        if max(emission.of_dense.shape[0], *emission.second.shape) > _MOST_ROWS:
             raise InvalidParameterError(
-                f"An emission with layers of {' and '.join(map(str, emission.second.shape))} codes cannot be exported; "
-                f"expected 4 to {_MOST_ROWS} in each."
+                f"An emission with layers of {' and '.join(map(str, emission.second.shape))} codes above "
+                f"{emission.of_dense.shape[0]} numbers cannot be exported; expected at most {_MOST_ROWS} each."
             )
         unit = task.shift_unit * task.front_end.rate
         in_samples = np.repeat([1.0, unit], [4 * n_states, 2 * n_states])
@@ -149,7 +149,7 @@ class EmissionTable:
                 n_rows, n_columns = value.weights.shape
                 weights = f"{name}_{field.name}" if n_rows else "NULL"
                 if n_rows:
-                    parts.append(c_array("int8_t", weights, value.weights))
+                    parts.append(c_array("uint32_t", weights, packed(value.weights)))
                 parts.append(c_array("int32_t", f"{name}_{field.name}_multipliers", value.multipliers))
                 members.append(
                     f"    .{field.name} = {{.weights = {weights}, .multipliers = {name}_{field.name}_multipliers, "

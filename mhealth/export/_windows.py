@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mhealth.errors import InvalidParameterError
 from mhealth.sparse import Window
 
-__all__ = ["MOST_POINTS", "WindowTable", "c_array"]
+__all__ = ["MOST_POINTS", "WindowTable", "c_array", "packed"]
 
 MOST_POINTS = 63
 """Points of a window for which no 32-bit sum overflows; ``MH_WINDOWS_MOST_POINTS`` in C."""
@@ -81,8 +81,22 @@ def c_array(kind: str, name: str, values: NDArray) -> str:
     name : str
     values : ndarray of integers
     """
-    rows = (", ".join(map(str, part)) for part in _parts(values.ravel().tolist(), 24))
+    suffix = "u" if kind == "uint32_t" else ""  # which may be too large for a signed number
+    rows = (", ".join(f"{value}{suffix}" for value in part) for part in _parts(values.ravel().tolist(), 24))
     return f"static const {kind} {name}[{values.size}] = {{\n    " + ",\n    ".join(rows) + "\n};\n"
+
+
+def packed(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """Return weights as the C reads them: words of four neighbouring columns, shape (n_columns / 4, n_rows).
+
+    Parameters
+    ----------
+    weights : ndarray of int8, shape (n_rows, n_columns)
+    """
+    n_rows, n_columns = weights.shape
+    padded = np.pad(weights, ((0, 0), (0, -n_columns % 4)))
+    blocks = padded.reshape(n_rows, -1, 4).transpose(1, 0, 2).astype(np.uint8).astype(np.uint32)
+    return (blocks << np.array([0, 8, 16, 24], np.uint32)).sum(axis=2, dtype=np.uint32)
 
 
 def _parts(values: list[int], size: int) -> Iterable[list[int]]:

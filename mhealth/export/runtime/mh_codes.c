@@ -6,67 +6,46 @@
 #define MOST_EARLIER (MH_CODES_MOST_NONZERO - 1)
 #define ONE ((int32_t)1 << 26)        /* 1 in Q26 */
 #define NEGLIGIBLE ((int32_t)1 << 13) /* Q6.25: less than the resolution of the codes */
-#define DEPENDENT ((int32_t)1 << 19)  /* Q26: an atom with less of its energy outside the chosen ones adds nothing */
+#define DEPENDENT ((int32_t)1 << 22)  /* 1/16 in Q26: an atom with less of its energy outside the chosen ones is dropped */
 
-/* Both sums take two rows a turn: a taken branch costs a Cortex-M3 as much as two products. */
-void mh_sums(const int8_t *weights, uint32_t n_columns, const int16_t *values, uint32_t count, int32_t sums[4])
+/* Adds four weights times a value to sums in registers. */
+#define ADD_ROW(word, value)                                \
+    do {                                                    \
+        first += (int8_t)((word) & 0xffu) * (value);        \
+        second += (int8_t)((word) >> 8 & 0xffu) * (value);  \
+        third += (int8_t)((word) >> 16 & 0xffu) * (value);  \
+        fourth += (int8_t)((word) >> 24) * (value);         \
+    } while (0)
+
+/* Both sums take four rows a turn: a taken branch costs a Cortex-M3 as much as two products. */
+void mh_sums(const uint32_t *weights, const int16_t *values, uint32_t count, int32_t sums[4])
 {
+    const uint32_t *const end = weights + count, *const last = weights + (count & ~(uint32_t)3);
     int32_t first = 0, second = 0, third = 0, fourth = 0;
-    const int16_t *const end = values + count;
-    if ((count & 1u) != 0) {
-        const int32_t value = *values++;
-        first = value * weights[0];
-        second = value * weights[1];
-        third = value * weights[2];
-        fourth = value * weights[3];
-        weights += n_columns;
+    for (; weights != last; weights += 4, values += 4) {
+        ADD_ROW(weights[0], values[0]);
+        ADD_ROW(weights[1], values[1]);
+        ADD_ROW(weights[2], values[2]);
+        ADD_ROW(weights[3], values[3]);
     }
-    for (; values != end; values += 2) {
-        const int8_t *const next = weights + n_columns;
-        const int32_t value = values[0], other = values[1];
-        first += value * weights[0];
-        second += value * weights[1];
-        third += value * weights[2];
-        fourth += value * weights[3];
-        first += other * next[0];
-        second += other * next[1];
-        third += other * next[2];
-        fourth += other * next[3];
-        weights = next + n_columns;
-    }
+    for (; weights != end; weights++, values++) { ADD_ROW(*weights, *values); }
     sums[0] = first;
     sums[1] = second;
     sums[2] = third;
     sums[3] = fourth;
 }
 
-void mh_sums_of_codes(const int8_t *weights, uint32_t n_columns, const mh_code_t *codes, uint32_t count,
-                      int32_t sums[4])
+void mh_sums_of_codes(const uint32_t *weights, const mh_code_t *codes, uint32_t count, int32_t sums[4])
 {
+    const mh_code_t *const end = codes + count, *const last = codes + (count & ~(uint32_t)3);
     int32_t first = 0, second = 0, third = 0, fourth = 0;
-    const mh_code_t *const end = codes + count;
-    if ((count & 1u) != 0) {
-        const int8_t *const row = weights + codes->column * n_columns;
-        const int32_t value = codes->value;
-        first = value * row[0];
-        second = value * row[1];
-        third = value * row[2];
-        fourth = value * row[3];
-        codes++;
+    for (; codes != last; codes += 4) {
+        ADD_ROW(weights[codes[0].column], codes[0].value);
+        ADD_ROW(weights[codes[1].column], codes[1].value);
+        ADD_ROW(weights[codes[2].column], codes[2].value);
+        ADD_ROW(weights[codes[3].column], codes[3].value);
     }
-    for (; codes != end; codes += 2) {
-        const int8_t *const row = weights + codes[0].column * n_columns;
-        const int8_t *const next = weights + codes[1].column * n_columns;
-        const int32_t value = codes[0].value, other = codes[1].value;
-        first += value * row[0];
-        second += value * row[1];
-        third += value * row[2];
-        fourth += value * row[3];
-        first += other * next[0];
-        second += other * next[1];
-        third += other * next[2];
-        fourth += other * next[3];
-    }
+    for (; codes != end; codes++) { ADD_ROW(weights[codes->column], codes->value); }
     sums[0] = first;
     sums[1] = second;
     sums[2] = third;
@@ -76,15 +55,14 @@ void mh_sums_of_codes(const int8_t *weights, uint32_t n_columns, const mh_code_t
 /* Inner products of a window with all atoms, Q6.25. */
 static void correlate(const mh_dictionary_t *dictionary, const int16_t *window, int32_t *correlation)
 {
-    const uint32_t n_atoms = dictionary->n_atoms;
+    const uint32_t *atoms = dictionary->atoms;
     int32_t sums[4];
-    for (uint32_t k = 0; k < n_atoms; k += 4) {
-        const uint32_t first = k + 4 <= n_atoms ? k : n_atoms - 4;
-        mh_sums(dictionary->atoms + first, n_atoms, window, dictionary->n_points, sums);
-        for (uint32_t j = 0; j < 4; j++) {
-            const int64_t product = (int64_t)sums[j] * dictionary->multipliers[first + j];
-            correlation[first + j] = (int32_t)((product + (1 << 10)) >> 11);
+    for (uint32_t k = 0; k < dictionary->n_atoms; k++) {
+        if (k % 4 == 0) {
+            mh_sums(atoms, window, dictionary->n_points, sums);
+            atoms += dictionary->n_points;
         }
+        correlation[k] = (int32_t)(((int64_t)sums[k % 4] * dictionary->multipliers[k] + (1 << 10)) >> 11);
     }
 }
 
@@ -141,28 +119,25 @@ static uint32_t largest(const mh_fit_t *fit, const mh_dictionary_t *dictionary, 
     return best;
 }
 
-static int32_t within(int64_t value, int32_t limit)
-{
-    return value > limit ? limit : value < -limit ? -limit : (int32_t)value;
-}
-
-/* Adds an atom to the factors; returns whether it can be told from the chosen ones. */
+/* Adds an atom to the factors; returns whether it can be told from the chosen ones. No number exceeds the limits that it
+   is kept to but by rounding: the part of an atom along another has at most the energy of either. */
 static int extend(mh_fit_t *fit, const mh_dictionary_t *dictionary, uint32_t atom, int32_t correlation)
 {
-    const int16_t *gram = dictionary->gram + atom * dictionary->n_atoms;
+    const int16_t *const gram = dictionary->gram + atom * dictionary->n_atoms;
     const uint32_t count = fit->count;
-    int32_t solved[MOST_EARLIER]; /* Q26: the solution of L w = inner products of the atom with the chosen */
-    int64_t remaining = ONE;
+    int32_t *const row = fit->triangle[count > 0 ? count - 1 : 0];
+    int32_t solved[MOST_EARLIER]; /* Q13: the solution of L w = inner products of the atom with the chosen */
+    int32_t remaining = ONE;
     for (uint32_t s = 0; s < count; s++) {
-        int64_t part = (int64_t)gram[fit->atoms[s]] * (1 << 13);
-        for (uint32_t t = 0; t < s; t++) { part -= ((int64_t)fit->triangle[s - 1][t] * solved[t]) >> 13; }
-        solved[s] = within(part, ONE); /* beyond which only rounding leads */
-        fit->triangle[count - 1][s] = mh_quotient(solved[s], fit->energies[s]);
-        remaining -= ((int64_t)fit->triangle[count - 1][s] * solved[s]) >> 13;
+        int32_t part = gram[fit->atoms[s]] * (1 << 13);
+        for (uint32_t t = 0; t < s; t++) { part -= fit->triangle[s - 1][t] * solved[t]; }
+        solved[s] = mh_clip((part + (1 << 12)) >> 13, -(1 << 13), 1 << 13);
+        row[s] = mh_clip(mh_quotient(part, fit->energies[s]), -(1 << 15), 1 << 15);
+        remaining -= row[s] * solved[s];
     }
     if (remaining < DEPENDENT) { return 0; }
     fit->atoms[count] = atom;
-    fit->energies[count] = (int32_t)((remaining + (1 << 12)) >> 13);
+    fit->energies[count] = (remaining + (1 << 12)) >> 13;
     fit->shares[count] = mh_quotient(correlation, fit->energies[count]);
     fit->count = count + 1;
     return 1;
@@ -172,11 +147,11 @@ static int extend(mh_fit_t *fit, const mh_dictionary_t *dictionary, uint32_t ato
 static void refit(mh_fit_t *fit)
 {
     for (uint32_t s = fit->count; s-- > 0;) {
-        int64_t value = fit->shares[s];
+        int32_t value = fit->shares[s];
         for (uint32_t t = s + 1; t < fit->count; t++) {
-            value -= ((int64_t)fit->triangle[t - 1][s] * fit->coefficients[t] + (1 << 12)) >> 13;
+            value -= (fit->triangle[t - 1][s] * fit->coefficients[t] + (1 << 12)) >> 13;
         }
-        fit->coefficients[s] = within(value, INT16_MAX);
+        fit->coefficients[s] = mh_clip(value, -INT16_MAX, INT16_MAX);
     }
 }
 

@@ -7,11 +7,13 @@
 
 #define MH_CODES_MOST_NONZERO 5 /* atoms a window may take */
 
+/* Tables of int8 weights are packed in words of four neighbouring columns, the first in the lowest byte: words of the
+   first four columns, row by row, then those of the next four. Columns that are not there weigh nothing. */
 typedef struct {
-    const int8_t *atoms;          /* [point][atom], each atom times a number of its own */
+    const uint32_t *atoms;        /* [atom / 4][point], each atom times a number of its own */
     const uint16_t *multipliers;  /* of each atom: products with it times this / 2^11 are in Q6.25 */
     const int16_t *gram;          /* [atom][atom], inner products, Q2.13 */
-    uint16_t n_atoms;             /* 4 or more */
+    uint16_t n_atoms;
     uint8_t n_points;
 } mh_dictionary_t;
 
@@ -39,11 +41,9 @@ typedef struct {
 #define MH_CODES_WORK_SIZE(longest, most_atoms) ((longest) > (most_atoms) ? (longest) : (most_atoms))
 #define MH_CODES_SIZE(n_dictionaries, n_nonzero) ((n_dictionaries) * (n_nonzero))
 
-/* Sums of values times rows of weights, in four neighbouring columns of n_columns: of every row, and of those that codes
-   name. The inner loops of dictionaries and layers. */
-void mh_sums(const int8_t *weights, uint32_t n_columns, const int16_t *values, uint32_t count, int32_t sums[4]);
-void mh_sums_of_codes(const int8_t *weights, uint32_t n_columns, const mh_code_t *codes, uint32_t count,
-                      int32_t sums[4]);
+/* Sums of values times rows of four columns of weights: of every row, and of those that codes name. */
+void mh_sums(const uint32_t *weights, const int16_t *values, uint32_t count, int32_t sums[4]);
+void mh_sums_of_codes(const uint32_t *weights, const mh_code_t *codes, uint32_t count, int32_t sums[4]);
 
 /* Codes the windows of a candidate; returns the number of codes (values in Q3.12, not negative) written. An atom has two
    columns, for positive coefficients and, n_atoms later, for negative ones; those of a dictionary follow those of the

@@ -8,9 +8,9 @@
 #define MH_EMISSION_FRACTION 10 /* bits after the point of hidden codes, Q5.10 */
 
 typedef struct {
-    const int8_t *weights;      /* [row][column] */
+    const uint32_t *weights;    /* [column / 4][row], packed as atoms are */
     const int32_t *multipliers; /* of each column: sums times this / 2^32 are in the format of the layer's outputs */
-    uint16_t n_rows, n_columns; /* 511 rows at most, that no sum overflows; 4 columns or more */
+    uint16_t n_rows, n_columns; /* 511 rows at most, that no sum overflows; but any number of codes' columns */
 } mh_layer_t;
 
 typedef struct {

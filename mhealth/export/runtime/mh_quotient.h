@@ -7,7 +7,8 @@
 /* value / divisor, halves away from zero; divisor > 0, |value| + divisor / 2 < 2^31. */
 static inline int32_t mh_quotient(int32_t value, int32_t divisor)
 {
-    return value >= 0 ? (value + divisor / 2) / divisor : -((divisor / 2 - value) / divisor);
+    const int32_t half = divisor >> 1;
+    return (value + (value < 0 ? -half : half)) / divisor;
 }
 
 #endif

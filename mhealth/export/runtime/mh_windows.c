@@ -5,48 +5,54 @@
 
 #define EMPTY INT32_MIN /* a bin without samples */
 
-/* The average of samples n to end - 1, in 1/256 ADC units; sums are taken four a turn, as a taken branch costs much. */
-static int32_t average(const mh_signal_t *signal, uint32_t n, uint32_t end)
+/* Gives bins without samples the value of the nearest one that has some, zero if there is none; returns the sum. */
+static int32_t fill(int32_t *bins, int32_t n_points)
 {
-    const int16_t *const samples = signal->samples;
-    const uint32_t mask = signal->mask;
-    const int32_t count = (int32_t)(end - n);
-    int32_t sum = 0;
-    for (; end - n >= 4; n += 4) {
-        sum += samples[n & mask];
-        sum += samples[(n + 1) & mask];
-        sum += samples[(n + 2) & mask];
-        sum += samples[(n + 3) & mask];
-    }
-    for (; n != end; n++) { sum += samples[n & mask]; }
-    return mh_quotient(sum * 256, count);
-}
-
-/* Gives bins without samples the value of the nearest one that has some; zero if there is none. */
-static void fill(int32_t *bins, int32_t n_points)
-{
+    int32_t total = 0;
     for (int32_t b = n_points - 1; b > 0; b--) {
         if (bins[b - 1] == EMPTY) { bins[b - 1] = bins[b]; }
     }
     for (int32_t b = 0; b < n_points; b++) {
         if (bins[b] == EMPTY) { bins[b] = b == 0 ? 0 : bins[b - 1]; }
+        total += bins[b];
     }
+    return total;
 }
 
 void mh_windows_cut(const mh_window_t *window, const mh_signal_t *signal, uint32_t first, uint32_t end,
                     uint32_t position, int32_t *bins)
 {
+    const int16_t *const samples = signal->samples;
+    const uint8_t *const widths = window->widths;
+    const uint32_t mask = signal->mask;
     const int32_t n_points = window->n_points;
     const int32_t oldest = -(int32_t)(position - first), newest = (int32_t)(end - position);
-    int32_t edge = window->start, total = 0, tilt = 0;
+    const int is_cut = window->start < oldest || window->stop > newest;
+    const int32_t start = window->start;
+    uint32_t edge = position + (uint32_t)start;
+    int32_t total = 0, tilt = 0;
     for (int32_t b = 0; b < n_points; b++) {
-        const int32_t start = mh_max(edge, oldest);
-        edge += window->widths[b];
-        const int32_t stop = mh_min(edge, newest);
-        bins[b] = start < stop ? average(signal, position + (uint32_t)start, position + (uint32_t)stop) : EMPTY;
+        uint32_t n = edge, stop = edge + widths[b];
+        edge = stop;
+        if (is_cut) {
+            n += (uint32_t)mh_max(0, (int32_t)(first - n));
+            stop -= (uint32_t)mh_max(0, (int32_t)(stop - end));
+            if ((int32_t)(stop - n) <= 0) {
+                bins[b] = EMPTY;
+                continue;
+            }
+        }
+        const int32_t count = (int32_t)(stop - n);
+        int32_t sum = 0;
+        if ((count & 1) != 0) { sum = samples[n++ & mask]; }
+        while (n != stop) { /* two a turn, as a taken branch costs much */
+            sum += samples[n++ & mask];
+            sum += samples[n++ & mask];
+        }
+        bins[b] = mh_quotient(sum * 256, count);
+        total += bins[b];
     }
-    if (window->start < oldest || edge > newest) { fill(bins, n_points); }
-    for (int32_t b = 0; b < n_points; b++) { total += bins[b]; }
+    if (is_cut) { total = fill(bins, n_points); }
     const int32_t mean = mh_quotient(total, n_points);
     for (int32_t b = 0; b < n_points; b++) {
         bins[b] -= mean;

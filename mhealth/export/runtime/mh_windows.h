@@ -10,7 +10,7 @@
 typedef struct {
     const uint8_t *widths;  /* samples of each bin, 127 at most */
     int32_t inverse_moment; /* 2^31 / sum of (2 b - n_points + 1)^2 over the bins b; 0: the trend stays */
-    int16_t start;          /* of the first bin, in samples from the candidate */
+    int16_t start, stop;    /* before the first bin and after the last one, in samples from the candidate */
     uint8_t n_points;
 } mh_window_t;
 
