@@ -225,6 +225,7 @@ static void mh_beats_describe_intervals(const mh_beats_state_t *s, const mh_beat
 {
     uint16_t ordered[MH_BEATS_KEPT];
     int32_t n = 0, total = 0, change = 0, last = 0;
+    ordered[0] = 0; /* there are two beats at least, which no compiler knows */
     for (uint32_t k = range->first; k + 1 != range->end; ++k) {
         const int32_t interval
             = mh_min(mh_beats_since(mh_beats_landmark(s, k + 1), mh_beats_landmark(s, k)), FAR);
