@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -49,7 +48,7 @@ class ConvolveTable:
         In int8. Its stream is the twin of ``mh_convolve_push``.
     """
 
-    stack: Convolutions
+    stack: Convolutions = field(repr=False)
 
     @classmethod
     def of(cls, stack: Convolutions) -> ConvolveTable:
@@ -73,6 +72,13 @@ class ConvolveTable:
                     f"{weights.shape[2]} numbers, every {layer.stride}, is too large: expected a ring below 64 KB. "
                     "Train a smaller network."
                 )
+            if layer.addition is not None:
+                factors = _factors(layer.addition)
+                if (2**30, 0) not in factors[:2] or factors[2][1] >= 0:
+                    raise InvalidParameterError(
+                        f"layer {k} adds with multipliers and shifts {factors}; expected 2^30 and 0 for one of both "
+                        "sides and a negative shift for the sums, as LiteRT has it (ADD)."
+                    )
             # As C rescales without a wider number; only a bias beyond all reason comes near.
             largest = 255.0 * np.abs(weights.astype(np.float64)).sum(axis=(0, 1)) + np.abs(
                 layer.bias.astype(np.float64)
@@ -113,15 +119,15 @@ class ConvolveTable:
         layers = self.layers
         kernels = {} if profile == "size" else _kernels(name, layers)
         parts = [text for _, text in kernels.values()]
-        packed = [_packed(layer.weights) for layer in layers]
+        packed = [_paired(x.weights) if x.weights.shape[:2] in kernels else _packed(x.weights) for x in layers]
         numbers = [layer.folded for layer in layers]
-        parts.append(c_array("int8_t", f"{name}_weights", np.concatenate(packed)))
-        for kind, field, values in (
+        parts.append(c_array("uint32_t", f"{name}_weights", np.concatenate(packed)))
+        for kind, number, values in (
             ("int32_t", "bias", [bias for bias, _, _ in numbers]),
             ("int32_t", "multipliers", [multipliers for _, multipliers, _ in numbers]),
             ("int8_t", "shifts", [shifts for _, _, shifts in numbers]),
         ):
-            parts.append(c_array(kind, f"{name}_{field}", np.concatenate(values)))
+            parts.append(c_array(kind, f"{name}_{number}", np.concatenate(values)))
         additions = [layer.addition for layer in layers if layer.addition is not None]
         if additions:
             rows = "\n".join(f"    {_addition(addition)}," for addition in additions)
@@ -146,25 +152,47 @@ def _ring_size(layer: QuantizedConvolution) -> int:
     return (layer.n_held + 1) * layer.weights.shape[1]
 
 
-def _packed(weights: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return weights as C reads them: of four outputs at a time, by tap, by input, by output; zero for no output."""
+def _packed(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """Return weights as C reads them: a word for four outputs, the first lowest, by tap, by input; zero for none."""
     n_taps, n_inputs, n_outputs = weights.shape
     n_blocks = -(-n_outputs // _TOGETHER)
     padded = np.zeros((n_taps * n_inputs, n_blocks * _TOGETHER), np.int8)
     padded[:, :n_outputs] = weights.reshape(-1, n_outputs)
-    return padded.reshape(-1, n_blocks, _TOGETHER).transpose(1, 0, 2).ravel()
+    by_word = padded.reshape(-1, n_blocks, _TOGETHER).transpose(1, 0, 2)
+    return np.ascontiguousarray(by_word).view("<u4").ravel()
 
 
-def _braced(numbers: Iterable[int]) -> str:
-    return "{" + ", ".join(map(str, numbers)) + "}"
+def _paired(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """Return weights as kernels of `speed` read them: two words for four outputs, each 2^16 second + first."""
+    n_taps, n_inputs, n_outputs = weights.shape
+    n_blocks = -(-n_outputs // _TOGETHER)
+    padded = np.zeros((n_taps * n_inputs, n_blocks * _TOGETHER), np.int64)
+    padded[:, :n_outputs] = weights.reshape(-1, n_outputs)
+    words = padded[:, 0::2] + 2**16 * padded[:, 1::2]
+    return (words.reshape(-1, n_blocks, _TOGETHER // 2).transpose(1, 0, 2).ravel() % 2**32).astype(np.uint32)
+
+
+def _factors(addition: QuantizedAddition) -> list[tuple[int, int]]:
+    return list(zip(addition.multipliers, addition.shifts, strict=True))
 
 
 def _addition(addition: QuantizedAddition) -> str:
+    """Return the initialiser of an addition."""
+    factors = _factors(addition)
+    wide = factors.index((2**30, 0))
+    (narrow, narrow_shift), (total, sum_shift) = factors[1 - wide], factors[2]
     low, high = addition.bounds
+    zeros = addition.zero_points
     return (
-        f"{{{_braced(addition.multipliers)}, {_braced(addition.shifts)}, {_braced(addition.zero_points)}, "
-        f"{low}, {high}, {addition.layer}}}"
+        f"{{{narrow}, {total}, {-narrow_shift}, {-sum_shift}, {zeros[wide]}, {zeros[1 - wide]}, {zeros[2]}, "
+        f"{low}, {high}, {addition.layer}, {int(wide == 0)}}}"
     )
+
+
+def _rounding(layer: QuantizedConvolution) -> str:
+    if layer.rounded_once:
+        return "MH_CONVOLVE_ONCE"
+    return "MH_CONVOLVE_DOWN" if (layer.shifts < 0).all() else "MH_CONVOLVE_ANY"
 
 
 def _row(
@@ -185,7 +213,7 @@ def _row(
         f".n_used = {n_taps * n_inputs}, .n_inputs = {n_inputs},\n"
         f"        .n_outputs = {n_outputs}, .skipped = {layer.n_skipped}, .stride = {layer.stride}, "
         f".silence = {silence}, .zero_point = {zero_point}, .low = {low}, .high = {high},\n"
-        f"        .rounded_once = {int(layer.rounded_once)},\n"
+        f"        .rounding = {_rounding(layer)},\n"
         "    },\n"
     )
 
@@ -194,30 +222,30 @@ def _kernels(name: str, layers: tuple[QuantizedConvolution, ...]) -> dict[tuple[
     """Return name and definition of a kernel for each number of taps and inputs that layers have."""
     found: dict[tuple[int, ...], tuple[str, str]] = {}
     for n_taps, n_inputs in sorted({layer.weights.shape[:2] for layer in layers}):
-        if n_inputs > _UNROLLED:
-            continue
+        weights = [layer.weights for layer in layers if layer.weights.shape[:2] == (n_taps, n_inputs)]
+        if n_inputs > _UNROLLED or min(w.min() for w in weights) < -127:
+            continue  # two weights of -128 together are too large to be multiplied at once
         kernel = f"{name}_{n_taps}x{n_inputs}"
-        taken = [f"MH_CONVOLVE_TAKE({i});" for i in range(n_inputs)]
-        lines = "\n".join("            " + " ".join(taken[k : k + 4]) for k in range(0, n_inputs, 4))
+        taken = [f"MH_CONVOLVE_TAKE_TWO({i});" for i in range(0, n_inputs - 1, 2)]
+        taken += [f"MH_CONVOLVE_TAKE_ONE({n_inputs - 1});"] * (n_inputs % 2)
+        lines = "\n".join("        " + " ".join(taken[k : k + 4]) for k in range(0, len(taken), 4))
         found[n_taps, n_inputs] = (
             kernel,
             f"/* Layers of {n_taps} taps of {n_inputs} inputs. */\n"
-            f"static void {kernel}(const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, int8_t *out)\n"
+            f"static const uint32_t *{kernel}(\n"
+            "    const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, const uint32_t *w, "
+            "int32_t sums[4])\n"
             "{\n"
             f"    const uint32_t size = layer->ring_size, step = {n_inputs}u + layer->gap;\n"
-            "    const int8_t *w = layer->weights;\n"
-            "    for (uint32_t o = 0; o < layer->n_outputs; o += 4) {\n"
-            "        int32_t a = 0, b = 0, c = 0, d = 0;\n"
-            "        uint32_t at = oldest;\n"
-            f"        for (uint32_t tap = 0; tap < {n_taps}; ++tap, w += {4 * n_inputs}) {{\n"
-            "            const int8_t *in = ring + at;\n"
+            "    MH_CONVOLVE_START;\n"
+            f"    for (uint32_t tap = 0; tap < {n_taps}; ++tap, w += {2 * n_inputs}) {{\n"
+            "        const int8_t *in = ring + oldest;\n"
             f"{lines}\n"
-            "            at += step;\n"
-            "            if (at >= size) { at -= size; }\n"
-            "        }\n"
-            "        const int32_t sums[4] = {a, b, c, d};\n"
-            "        mh_convolve_finish(layer, o, sums, out);\n"
+            "        oldest += step;\n"
+            "        if (oldest >= size) { oldest -= size; }\n"
             "    }\n"
+            "    MH_CONVOLVE_END;\n"
+            "    return w;\n"
             "}\n",
         )
     return found

@@ -14,7 +14,7 @@ from mhealth.labeling._examples import LeadCase
 from mhealth.labeling._task import Task
 from mhealth.nn import Network, NetworkStream
 
-__all__ = ["NetworkContext", "NetworkTracker", "Stretch", "stretches"]
+__all__ = ["NetworkContext", "NetworkTracker", "Reading", "Stretch", "stretches"]
 
 _STEP = 0.016
 """Seconds between readings: twice the U-Net's step, as coarse as the TCN's."""
@@ -27,6 +27,28 @@ _MEANS = ((-0.15, 0.0), (0.0, 0.15), (-0.4, -0.15), (0.15, 0.4))
 
 _LARGEST = 8.0
 """Log odds that count as certain, 3000 to 1; they are read in units of half of it."""
+
+
+class Reading(NamedTuple):
+    """Where outputs are read around a candidate.
+
+    Attributes
+    ----------
+    near : ndarray of int64, shape (n_near,)
+        Samples from the candidate at which the log odds are read.
+    starts, counts : ndarray of int64, shape (n_means,)
+        Probabilities are averaged over so many outputs, from that of the sample so far from the candidate on.
+    step : int
+        Outputs from one that is averaged to the next.
+    largest : float
+        Log odds beyond it are cut; they are read in units of half of it.
+    """
+
+    near: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    step: int
+    largest: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +67,15 @@ class NetworkContext:
     def n_dense(self) -> int:
         """Numbers that describe a candidate."""
         return (len(_NEAR) + len(_MEANS)) * (len(self.network.classes) - 1)
+
+    @property
+    def reading(self) -> Reading:
+        """Where the network's outputs are read around a candidate."""
+        rate, stride = self.network.rate, self.network.layout.stride
+        near = np.array([round(seconds * rate) for seconds in _NEAR])
+        starts, last = np.array([[round(edge * rate) for edge in edges] for edges in _MEANS]).T
+        step = max(1, round(_STEP * rate / stride))
+        return Reading(near, starts, (last - starts) // (step * stride) + 1, step, _LARGEST)
 
     @property
     def windows(self) -> tuple[tuple[str, int, float], ...]:
@@ -73,23 +104,20 @@ class NetworkContext:
         """Return a tracker at the start of a stretch; the network's inputs must be complete after `warm_up` samples."""
         assert rate == self.network.rate
         assert warm_up >= self.network.input.scale.window * rate
-        return NetworkTracker(self.network)
+        return NetworkTracker(self.network, self.reading)
 
 
 class NetworkTracker:
     """The logits of one stretch. State: the network's stream, and the latest outputs."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, reading: Reading) -> None:
+        self._reading = reading
         self._stride = network.layout.stride
         self._stream: NetworkStream = network.open()
         self._first = 0  # output that the first row kept belongs to
         self._odds = np.empty((0, len(network.classes) - 1), np.float32)
         self._probability = self._odds
         self.followed = 0
-        self._near = np.array([round(seconds * network.rate) for seconds in _NEAR])
-        self._starts, last = np.array([[round(edge * network.rate) for edge in edges] for edges in _MEANS]).T
-        self._step = max(1, round(_STEP * network.rate / self._stride))  # in outputs
-        self._counts = (last - self._starts) // (self._step * self._stride) + 1
 
     def push(self, signal: NDArray[np.float32], origin: int, n_new: int, *, ended: bool) -> None:
         """Run the network as far as the signal goes."""
@@ -102,7 +130,7 @@ class NetworkTracker:
         drop = max(0, min(origin // self._stride - self._first, len(self._odds)))
         self._first += drop
         odds, probability = np.empty((2, len(logits), logits.shape[1] - 1), np.float32)
-        weigh(logits, np.float32(_LARGEST), odds, probability)
+        weigh(logits, np.float32(self._reading.largest), odds, probability)
         self._odds = np.concatenate([self._odds[drop:], odds])
         self._probability = np.concatenate([self._probability[drop:], probability])
 
@@ -120,10 +148,10 @@ class NetworkTracker:
         from mhealth._kernels._network import describe
 
         if len(positions):
+            near, starts, counts, step, _ = self._reading
             describe(
-                self._odds, self._probability, self._first, self._stride, positions, self._near, self._starts,
-                self._counts, self._step, dense,
-            )  # fmt: skip
+                self._odds, self._probability, self._first, self._stride, positions, near, starts, counts, step, dense
+            )
 
 
 class Stretch(NamedTuple):

@@ -103,9 +103,10 @@ def random_stack(rng, shapes) -> Convolutions:
         after, low, high = int(rng.integers(-128, 128)), *np.sort(rng.choice([-128, -100, 0, 100, 127], 2, False))
         addition = None
         if shape.shortcut is not None:
-            multiplied, shifted = zip(*(quantized_multiplier(x) for x in rng.uniform(0.01, 0.5, 3)), strict=True)
+            sides = rng.permutation([0.5, rng.uniform(0.001, 0.5)])  # half of the wider outputs, less of the others
+            factors = [quantized_multiplier(factor) for factor in (*sides, 2.0**-19 * rng.uniform(0.01, 0.9))]
+            multiplied, shifted = zip(*factors, strict=True)
             of_sum = int(rng.integers(-128, 128))
-            shifted = (*shifted[:2], shifted[2] - 19)
             addition = QuantizedAddition(shape.shortcut, (after, zeros[shape.shortcut], of_sum), multiplied, shifted)
         layers.append(
             QuantizedConvolution(
@@ -199,6 +200,18 @@ def test_layers_that_c_has_no_room_for_are_refused():
         ConvolveTable.of(layer(dilation=2**15 - 1))
     with pytest.raises(InvalidParameterError, match=r"sums · 2\^shift"):
         ConvolveTable.of(layer(shifts=np.array([-31], np.int32), bias=np.array([2**30], np.int32) * -1 - 2**29))
+
+
+def test_additions_of_another_kind_are_refused():
+    fields = {
+        "weights": np.ones((1, 1, 1), np.int8), "bias": np.zeros(1, np.int32), "zero_points": (0, 0),
+        "multipliers": np.array([2**30], np.int32), "shifts": np.zeros(1, np.int32),
+    }  # fmt: skip
+    for multipliers, shifts in (((2**30, 2**30, 2**30), (-1, -1, -19)), ((2**30, 2**30, 2**30), (0, 0, 0))):
+        addition = QuantizedAddition(0, (0, 0, 0), multipliers, shifts)
+        stack = Convolutions(layers=(QuantizedConvolution(**fields), QuantizedConvolution(**fields, addition=addition)))
+        with pytest.raises(InvalidParameterError, match=r"layer 1 adds with .* as LiteRT has it \(ADD\)"):
+            ConvolveTable.of(stack)
 
 
 def test_constants_keep_their_values_and_lines_their_length():

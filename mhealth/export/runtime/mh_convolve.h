@@ -12,24 +12,39 @@
 
 typedef struct mh_convolution mh_convolution_t;
 
-/* Writes the outputs of a layer; its oldest input starts at ring[oldest]. */
-typedef void mh_convolve_kernel_t(const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, int8_t *out);
+/* Adds the products of a layer's inputs, of which the oldest starts at ring[oldest], and of the weights of four outputs;
+   returns where the weights of the next four are. */
+typedef const uint32_t *mh_convolve_kernel_t(
+    const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, const uint32_t *w, int32_t sums[4]);
 
-/* How the outputs of an earlier layer are added; entries stand for own outputs, for those of the other, for sums. */
+/* How the outputs of an earlier layer are added. Those of the larger scale, the wide ones, count half, exactly; the
+   others, the narrow ones, and the sums are rescaled. */
 typedef struct {
-    int32_t multipliers[3];
-    int8_t shifts[3];
-    int8_t zero_points[3];
+    int32_t narrow;      /* multipliers */
+    int32_t sum;
+    int8_t narrow_shift; /* to the right */
+    int8_t sum_shift;    /* to the right, at least by one */
+    int8_t wide_zero;
+    int8_t narrow_zero;
+    int8_t sum_zero;
     int8_t low;
     int8_t high;
     uint8_t layer;
+    bool own_is_wide;
 } mh_addition_t;
+
+/* How a layer's sums of products become outputs. */
+typedef enum {
+    MH_CONVOLVE_DOWN, /* as mh_rescaled does, all shifts to the right */
+    MH_CONVOLVE_ANY,  /* as mh_rescaled does */
+    MH_CONVOLVE_ONCE  /* rounded once, halves away from zero, as LiteRT does in dense layers */
+} mh_convolve_rounding_t;
 
 struct mh_convolution {
     mh_convolve_kernel_t *kernel;  /* mh_convolve_any, or one for layers of this shape */
-    const int8_t *weights;         /* of four outputs at a time: by tap, the oldest first, by input, by output */
+    const uint32_t *weights;       /* of four outputs at a time: by tap, the oldest first, by input; see the macros */
     const int32_t *bias;           /* less what the zero point of the inputs adds */
-    const int32_t *multipliers;    /* of each output's sum, as mh_rescaled takes them */
+    const int32_t *multipliers;    /* of the sums, as mh_rescaled takes them */
     const int8_t *shifts;
     const mh_addition_t *addition; /* or NULL */
     uint32_t ring;                 /* where its ring starts in the memory */
@@ -45,7 +60,7 @@ struct mh_convolution {
     int8_t zero_point;             /* of the outputs, as are the bounds */
     int8_t low;
     int8_t high;
-    bool rounded_once;             /* halves away from zero, as LiteRT does in dense layers; else twice */
+    uint8_t rounding;              /* mh_convolve_rounding_t */
 };
 
 typedef struct {
@@ -75,38 +90,58 @@ void mh_convolve_init(mh_convolve_state_t *state, const mh_convolve_table_t *tab
    It stays where it is until the next one. */
 const int8_t *mh_convolve_push(mh_convolve_state_t *state, const mh_convolve_table_t *table, const int8_t *input);
 
-/* For layers of any shape. */
-void mh_convolve_any(const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, int8_t *out);
+/* For layers of any shape: a word holds an input's weights of four outputs, the first lowest. */
+mh_convolve_kernel_t mh_convolve_any;
 
-/* mh_rescaled for numbers of which the table's writer knows that |value| * 2^shift + 2^(-shift) < 2^31: without
-   branches on the way down, as there are many. */
-static inline int32_t mh_convolve_rescaled(int32_t value, int32_t multiplier, int32_t shift)
-{
-    const int32_t raised = shift > 0 ? value * ((int32_t)1 << shift) : value;
-    const int32_t high = (int32_t)(((int64_t)raised * multiplier + ((int64_t)1 << 30)) >> 31);
-    if (shift >= 0) { return high; }
-    return (high + ((int32_t)1 << (-shift - 1)) + (high >> 31)) >> -shift; /* halves away from zero */
-}
-
-/* The same, rounded once, halves away from zero; shift <= 30. */
-static inline int32_t mh_convolve_rescaled_once(int32_t value, int32_t multiplier, int32_t shift)
-{
-    const int64_t product = (int64_t)mh_abs(value) * multiplier;
-    const int32_t size = (int32_t)((product + ((int64_t)1 << (30 - shift))) >> (31 - shift));
-    return value < 0 ? -size : size;
-}
-
-/* Multiply input i of a tap for four outputs: kernels for layers of one shape are written with this. */
-#define MH_CONVOLVE_TAKE(i) \
+/* What kernels for layers of one shape are made of: the products of inputs i and i + 1 of a tap at `in`, added to a, b,
+   c and d. A word holds the weights of two outputs, 2^16 second + first, so that one multiplication does for both. Two
+   such products have a sum of 16 bits for each output if no two weights together exceed 255; b and d take the upper
+   halves, a and c whole words, so that MH_CONVOLVE_END is left to take the upper halves from them. */
+#define MH_CONVOLVE_TAKE_TWO(i) \
     do { \
-        const int32_t x = in[i]; \
-        a += w[4 * (i)] * x; \
-        b += w[4 * (i) + 1] * x; \
-        c += w[4 * (i) + 2] * x; \
-        d += w[4 * (i) + 3] * x; \
+        int32_t x = in[i], y = in[(i) + 1]; \
+        int32_t p = (int32_t)w[2 * (i)], q = (int32_t)w[2 * (i) + 1]; \
+        int32_t r = (int32_t)w[2 * (i) + 2], s = (int32_t)w[2 * (i) + 3]; \
+        MH_CONVOLVE_LOADED(x, y, p, q, r, s); \
+        p = p * x + r * y; \
+        q = q * x + s * y; \
+        a += (uint32_t)p; \
+        b += (p + 0x8000) >> 16; \
+        c += (uint32_t)q; \
+        d += (q + 0x8000) >> 16; \
+        MH_CONVOLVE_SUMMED(a, b, c, d); \
     } while (0)
 
-/* Turn sums of products into the outputs from number `first` on, four at most. */
-void mh_convolve_finish(const mh_convolution_t *layer, uint32_t first, const int32_t sums[4], int8_t *out);
+/* The same for input i alone, the last of an odd number. */
+#define MH_CONVOLVE_TAKE_ONE(i) \
+    do { \
+        const int32_t x = in[i], p = (int32_t)w[2 * (i)] * x, q = (int32_t)w[2 * (i) + 1] * x; \
+        a += (uint32_t)p; \
+        b += (p + 0x8000) >> 16; \
+        c += (uint32_t)q; \
+        d += (q + 0x8000) >> 16; \
+        MH_CONVOLVE_SUMMED(a, b, c, d); \
+    } while (0)
+
+#define MH_CONVOLVE_START uint32_t a = 0, c = 0; int32_t b = 0, d = 0
+
+#define MH_CONVOLVE_END \
+    do { \
+        sums[0] = (int32_t)(a - ((uint32_t)b << 16)); \
+        sums[1] = b; \
+        sums[2] = (int32_t)(c - ((uint32_t)d << 16)); \
+        sums[3] = d; \
+    } while (0)
+
+/* A Cortex-M3 loads in half the time what is loaded together, and has registers for little more than the sums: keep the
+   compiler from putting off loads and additions. */
+#ifdef __GNUC__
+#define MH_CONVOLVE_LOADED(x, y, p, q, r, s) \
+    __asm__ volatile("" : "+r"(x), "+r"(y), "+r"(p), "+r"(q), "+r"(r), "+r"(s))
+#define MH_CONVOLVE_SUMMED(a, b, c, d) __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
+#else
+#define MH_CONVOLVE_LOADED(x, y, p, q, r, s) ((void)0)
+#define MH_CONVOLVE_SUMMED(a, b, c, d) ((void)0)
+#endif
 
 #endif

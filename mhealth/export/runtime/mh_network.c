@@ -1,0 +1,150 @@
+#include "mh_network.h"
+
+void mh_network_init(mh_network_state_t *state, const mh_network_table_t *table)
+{
+    mh_convolve_init(&state->layers, table->layers);
+    state->position = 0;
+    state->n_outputs = 0;
+    state->filtered = 0;
+    state->early = table->early;
+}
+
+/* value * part, Q1.31, rounded. */
+static int32_t part_of(int32_t value, int32_t part)
+{
+    return (int32_t)(((int64_t)value * part + ((int64_t)1 << 30)) >> 31);
+}
+
+/* Return the code of value / (|value| + knee * scale), |value| < 2^30 Q20.12. */
+static int8_t compressed(const mh_network_table_t *table, int32_t value, int32_t knee, uint32_t scale_q8)
+{
+    uint32_t size = (uint32_t)mh_abs(value);
+    uint32_t bound = size + (uint32_t)(((uint64_t)scale_q8 * (uint32_t)knee) >> 12);
+    while (bound >> 20 != 0) {
+        bound >>= 4;
+        size >>= 4;
+    }
+    while (bound >> 16 != 0) {
+        bound >>= 1;
+        size >>= 1;
+    }
+    const uint32_t ratio = bound == 0 ? 0 : ((size << 15) + bound / 2) / bound; /* Q1.15 */
+    const int32_t code = mh_rounded_shift((int32_t)ratio * table->code, table->code_shift);
+    return mh_to_int8(table->nothing + (value < 0 ? -code : code));
+}
+
+/* Keep an output, and how probable the classes are. */
+static void keep(mh_network_state_t *state, const mh_network_table_t *table, const int8_t *output)
+{
+    const uint32_t n = table->n_classes, slot = state->n_outputs & (table->n_rows - 1u);
+    int8_t *logits = state->logits + slot * (n + 1u);
+    uint8_t *probabilities = state->probabilities + slot * n;
+    int32_t highest = output[0];
+    for (uint32_t c = 1; c <= n; ++c) { highest = mh_max(highest, output[c]); }
+    uint32_t total = 0;
+    for (uint32_t c = 0; c <= n; ++c) {
+        const uint32_t below = (uint32_t)(highest - output[c]);
+        logits[c] = output[c];
+        total += below < table->n_exponentials ? table->exponentials[below] : 0u;
+    }
+    for (uint32_t c = 0; c < n; ++c) {
+        const uint32_t below = (uint32_t)(highest - output[c + 1]);
+        const uint32_t weight = below < table->n_exponentials ? table->exponentials[below] : 0u;
+        probabilities[c] = (uint8_t)((weight * 255u + total / 2u) / total);
+    }
+    ++state->n_outputs;
+}
+
+/* Hand inputs to the layers. */
+static bool advance(mh_network_state_t *state, const mh_network_table_t *table, const int8_t *inputs)
+{
+    const int8_t *output = mh_convolve_push(&state->layers, table->layers, inputs);
+    if (output == 0) { return false; }
+    if (state->early > 0) {
+        --state->early;
+    } else {
+        keep(state, table, output);
+    }
+    return true;
+}
+
+bool mh_network_push(
+    mh_network_state_t *state, const mh_network_table_t *table, const mh_signal_t *signal, uint32_t scale_q8)
+{
+    const uint32_t n = state->position++;
+    const int32_t sample = mh_sample(signal, n);
+    const int32_t change = sample - mh_sample(signal, n > 0 ? n - 1u : 0u);
+    const int32_t slope = sample - mh_sample(signal, n > table->slope ? n - table->slope : 0u);
+    state->filtered += part_of(change * (1 << 12), table->gain) - part_of(state->filtered, table->leak);
+    const int8_t inputs[MH_NETWORK_INPUTS] = {
+        compressed(table, state->filtered, table->knees[0], scale_q8),
+        compressed(table, slope * (1 << 12), table->knees[1], scale_q8),
+        table->one,
+    };
+    return advance(state, table, inputs);
+}
+
+bool mh_network_drain(mh_network_state_t *state, const mh_network_table_t *table)
+{
+    const int8_t inputs[MH_NETWORK_INPUTS] = {table->nothing, table->nothing, table->nothing};
+    if (state->n_outputs * table->stride >= state->position) { return false; }
+    (void)advance(state, table, inputs);
+    return state->n_outputs * table->stride < state->position;
+}
+
+bool mh_network_knows(const mh_network_state_t *state, const mh_network_table_t *table, uint32_t position)
+{
+    return (int32_t)(state->n_outputs - position / table->stride) > table->ahead;
+}
+
+/* Return a / b, rounded down; a >= -8192 b. */
+static int32_t divided(int32_t a, uint32_t b) { return (int32_t)(((uint32_t)a + b * 8192u) / b) - 8192; }
+
+/* Return the slot of the output `after` of that of a sample `q` strides after the start, as far as it is kept. */
+static uint32_t slot_of(const mh_network_state_t *state, const mh_network_table_t *table, uint32_t q, int32_t after)
+{
+    const uint32_t kept = state->n_outputs < table->n_rows ? state->n_outputs : table->n_rows;
+    const int32_t before = (int32_t)(state->n_outputs - 1u - q) - after; /* the newest one */
+    return (state->n_outputs - 1u - (uint32_t)mh_clip(before, 0, (int32_t)kept - 1)) & (table->n_rows - 1u);
+}
+
+/* Return the log odds of a class at an output, Q4.11. */
+static int32_t odds_of(const mh_network_state_t *state, const mh_network_table_t *table, uint32_t slot, uint32_t c)
+{
+    const int8_t *logits = state->logits + slot * (table->n_classes + 1u);
+    const int32_t odds = mh_rounded_shift((logits[c + 1u] - logits[0]) * table->odds, table->odds_shift);
+    return mh_clip(odds, -table->odds_limit, table->odds_limit);
+}
+
+void mh_network_describe(
+    const mh_network_state_t *state, const mh_network_table_t *table, uint32_t position, int16_t *dense)
+{
+    const uint32_t n_classes = table->n_classes, stride = table->stride, q = position / stride;
+    const int32_t r = (int32_t)(position % stride);
+    if (state->n_outputs == 0) {
+        for (uint32_t k = 0; k < MH_NETWORK_DENSE(table); ++k) { dense[k] = 0; }
+        return;
+    }
+    for (uint32_t k = 0; k < table->n_near; ++k) {
+        /* On the line between the middles of two outputs, in halves of samples. */
+        const int32_t halves = 2 * (r + table->near[k]) - ((int32_t)stride - 1);
+        const int32_t j = divided(halves, 2u * stride), part = halves - 2 * (int32_t)stride * j;
+        const uint32_t before = slot_of(state, table, q, j), after = slot_of(state, table, q, j + 1);
+        for (uint32_t c = 0; c < n_classes; ++c) {
+            const int32_t first = odds_of(state, table, before, c), second = odds_of(state, table, after, c);
+            const int32_t sum = 2 * (int32_t)stride * first + part * (second - first);
+            *dense++ = (int16_t)divided(sum + (int32_t)stride, 2u * stride);
+        }
+    }
+    for (const mh_network_mean_t *mean = table->means; mean != table->means + table->n_means; ++mean) {
+        const int32_t j = divided(r + mean->start, stride);
+        for (uint32_t c = 0; c < n_classes; ++c) {
+            uint32_t sum = 0;
+            for (uint32_t k = 0; k < mean->count; ++k) {
+                const uint32_t slot = slot_of(state, table, q, j + (int32_t)(k * table->step));
+                sum += state->probabilities[slot * n_classes + c];
+            }
+            *dense++ = (int16_t)mh_rounded_shift((int32_t)sum * mean->factor, 16);
+        }
+    }
+}
