@@ -70,30 +70,32 @@ static void correlate(const mh_dictionary_t *dictionary, const int16_t *window, 
 typedef struct {
     uint32_t count;
     uint32_t atoms[MH_CODES_MOST_NONZERO];
-    int32_t coefficients[MH_CODES_MOST_NONZERO]; /* Q12, within 16 bits; 0 beyond count */
+    int32_t coefficients[MH_CODES_MOST_NONZERO]; /* Q12, within 16 bits */
     int32_t energies[MH_CODES_MOST_NONZERO];     /* Q13: D of the Gram matrix L D L' of the chosen atoms */
     int32_t shares[MH_CODES_MOST_NONZERO];       /* Q12: the solution of L D y = correlations with the window */
     int32_t triangle[MOST_EARLIER][MOST_EARLIER]; /* Q13: L below its first row and its diagonal of ones */
 } mh_fit_t;
 
-/* What is left of an atom's correlation when the first so many chosen atoms are taken away, at least count of them. */
+/* What is left of an atom's correlation when so many chosen atoms are taken away. */
 static inline int32_t left_of(const mh_fit_t *fit, const int16_t *const rows[MOST_EARLIER], int32_t correlation,
-                              uint32_t atom, uint32_t many)
+                              uint32_t atom, uint32_t count)
 {
     int32_t left = correlation;
-    if (many > 0) { left -= rows[0][atom] * fit->coefficients[0] + rows[1][atom] * fit->coefficients[1]; }
-    if (many > 2) { left -= rows[2][atom] * fit->coefficients[2] + rows[3][atom] * fit->coefficients[3]; }
+    if (count > 0) { left -= rows[0][atom] * fit->coefficients[0]; }
+    if (count > 1) { left -= rows[1][atom] * fit->coefficients[1]; }
+    if (count > 2) { left -= rows[2][atom] * fit->coefficients[2]; }
+    if (count > 3) { left -= rows[3][atom] * fit->coefficients[3]; }
     return left;
 }
 
 /* The atom of which most is left, of equals the first. */
 static inline uint32_t largest_of(const mh_fit_t *fit, const int16_t *const rows[MOST_EARLIER], uint32_t n_atoms,
-                                  const int32_t *correlation, uint32_t many)
+                                  const int32_t *correlation, uint32_t count)
 {
     uint32_t best = 0;
     int32_t most = 0;
     for (uint32_t k = 0; k < n_atoms; k++) {
-        const int32_t size = mh_abs(left_of(fit, rows, correlation[k], k, many));
+        const int32_t size = mh_abs(left_of(fit, rows, correlation[k], k, count));
         if (size > most) {
             best = k;
             most = size;
@@ -107,15 +109,18 @@ static inline uint32_t largest_of(const mh_fit_t *fit, const int16_t *const rows
 static uint32_t largest(const mh_fit_t *fit, const mh_dictionary_t *dictionary, const int32_t *correlation,
                         int32_t *found)
 {
+    const uint32_t n_atoms = dictionary->n_atoms;
     const int16_t *rows[MOST_EARLIER];
     uint32_t best;
-    for (uint32_t s = 0; s < MOST_EARLIER; s++) { rows[s] = dictionary->gram + fit->atoms[s] * dictionary->n_atoms; }
-    switch ((fit->count + 1) / 2) { /* two atoms at a time, those that are not there with a coefficient of zero */
-    case 0: best = largest_of(fit, rows, dictionary->n_atoms, correlation, 0); break;
-    case 1: best = largest_of(fit, rows, dictionary->n_atoms, correlation, 2); break;
-    default: best = largest_of(fit, rows, dictionary->n_atoms, correlation, 4); break;
+    for (uint32_t s = 0; s < fit->count; s++) { rows[s] = dictionary->gram + fit->atoms[s] * n_atoms; }
+    switch (fit->count) { /* so that compilers make a loop of each count: this is where most time goes */
+    case 0: best = largest_of(fit, rows, n_atoms, correlation, 0); break;
+    case 1: best = largest_of(fit, rows, n_atoms, correlation, 1); break;
+    case 2: best = largest_of(fit, rows, n_atoms, correlation, 2); break;
+    case 3: best = largest_of(fit, rows, n_atoms, correlation, 3); break;
+    default: best = largest_of(fit, rows, n_atoms, correlation, 4); break;
     }
-    *found = left_of(fit, rows, correlation[best], best, MOST_EARLIER);
+    *found = left_of(fit, rows, correlation[best], best, fit->count);
     return best;
 }
 
@@ -173,7 +178,6 @@ uint32_t mh_codes_push(mh_codes_state_t *state, const mh_codes_table_t *table, c
         mh_windows_compress(state->work, dictionary->n_points, level, state->window);
         correlate(dictionary, state->window, state->work);
         fit.count = 0;
-        for (uint32_t s = 0; s < MH_CODES_MOST_NONZERO; s++) { fit.atoms[s] = 0; fit.coefficients[s] = 0; }
         while (fit.count < table->n_nonzero) {
             int32_t correlation;
             const uint32_t atom = largest(&fit, dictionary, state->work, &correlation);

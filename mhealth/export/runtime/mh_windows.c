@@ -19,10 +19,24 @@ static int32_t fill(int32_t *bins, int32_t n_points)
     return total;
 }
 
+/* The sum of neighbouring samples; four a turn, as a taken branch costs much. */
+static int32_t sum_of(const int16_t *samples, uint32_t count)
+{
+    int32_t sum = 0;
+    if ((count & 1u) != 0) { sum += *samples++; }
+    if ((count & 2u) != 0) {
+        sum += samples[0] + samples[1];
+        samples += 2;
+    }
+    for (const int16_t *const end = samples + (count & ~(uint32_t)3); samples != end; samples += 4) {
+        sum += samples[0] + samples[1] + samples[2] + samples[3];
+    }
+    return sum;
+}
+
 void mh_windows_cut(const mh_window_t *window, const mh_signal_t *signal, uint32_t first, uint32_t end,
                     uint32_t position, int32_t *bins)
 {
-    const int16_t *const samples = signal->samples;
     const uint8_t *const widths = window->widths;
     const uint32_t mask = signal->mask;
     const int32_t n_points = window->n_points;
@@ -42,14 +56,11 @@ void mh_windows_cut(const mh_window_t *window, const mh_signal_t *signal, uint32
                 continue;
             }
         }
-        const int32_t count = (int32_t)(stop - n);
-        int32_t sum = 0;
-        if ((count & 1) != 0) { sum = samples[n++ & mask]; }
-        while (n != stop) { /* two a turn, as a taken branch costs much */
-            sum += samples[n++ & mask];
-            sum += samples[n++ & mask];
-        }
-        bins[b] = mh_quotient(sum * 256, count);
+        const uint32_t count = stop - n, place = n & mask;
+        const uint32_t before_end = count <= mask - place ? count : mask - place + 1;
+        int32_t sum = sum_of(signal->samples + place, before_end);
+        if (before_end < count) { sum += sum_of(signal->samples, count - before_end); }
+        bins[b] = mh_quotient(sum * 256, (int32_t)count);
         total += bins[b];
     }
     if (is_cut) { total = fill(bins, n_points); }
@@ -72,16 +83,11 @@ uint32_t mh_windows_level(uint32_t scale_q8, uint16_t knee)
 
 void mh_windows_compress(const int32_t *bins, uint32_t n_points, uint32_t level, int16_t *window)
 {
-    uint32_t shift = 0;
-    while (level >> shift >= (uint32_t)1 << 17) { shift++; }
     for (uint32_t b = 0; b < n_points; b++) {
-        uint32_t size = (uint32_t)mh_abs(bins[b]), all = (size + level) >> shift;
-        size >>= shift;
-        while (all >= (uint32_t)1 << 17) { /* so that the numerator below has 32 bits */
-            size >>= 1;
-            all >>= 1;
-        }
-        const int32_t share = all == 0 ? 0 : (int32_t)(((size << 14) + (all >> 1)) / all);
+        const uint32_t size = (uint32_t)mh_abs(bins[b]), all = size + level;
+        const uint32_t bit = mh_highest_bit(all | 1u), shift = bit > 16 ? bit - 16 : 0; /* leaves 17 bits */
+        const uint32_t whole = all >> shift, half = whole >> 1;
+        const int32_t share = all == 0 ? 0 : (int32_t)((((size >> shift) << 14) + half) / whole);
         window[b] = (int16_t)(bins[b] < 0 ? -share : share);
     }
 }
