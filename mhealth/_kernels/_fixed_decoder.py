@@ -48,9 +48,6 @@ FLOOR = -(1 << 28)
 REBASED = 256
 """Nodes after which scores are taken anew: until then, none of them grows by more than 2^26."""
 
-FARTHEST = 65535
-"""Lengths of spans are counted up to so many samples, more than any longest duration."""
-
 # Where the stream's marks lie: the first node, the newest one, the root, its state and whether it is a link (state −1:
 # the start of the stretch), nodes since scores were taken anew, spans found, those committed before their time.
 FIRST, NEWEST, ROOT, ROOT_STATE, ROOT_LINKED, SINCE, N_FOUND, EARLY = range(8)
@@ -68,7 +65,7 @@ def measure(j, n_spans, cap, positions, lengths, centres):
     """
     centre = 0
     for k in range(n_spans):
-        length = min(positions[j] - positions[j - 1 - k], FARTHEST)
+        length = min(positions[j] - positions[j - 1 - k], cap + 1)
         if length > cap and k > 0:
             return k
         lengths[k] = length
@@ -79,50 +76,64 @@ def measure(j, n_spans, cap, positions, lengths, centres):
 
 
 @njit(cache=True, nogil=True)
+def best_arc(j, y, first, count, is_timed, marks, settings, potentials, window, scratch):
+    """Return the best of the spans `first` to `count` − 1 of y that stop at row j, and its score; −1 if there is none.
+
+    A span that is new wins ties, then the shorter one.
+    """
+    n_states = settings[0][0]
+    duration, bins_q16 = settings[5], settings[6]
+    fresh, chained = window[2], window[3]
+    lengths, centres = scratch
+    arc, best = -1, NEVER
+    for is_chained in range(2):
+        for k in range(first, count):
+            i = j - 1 - k
+            score = chained[i, y] if is_chained else fresh[i, y]
+            if score == NEVER:
+                continue
+            score += potentials[j - 1 - centres[k], 3 * n_states + y]
+            if is_timed and not is_chained and i != marks[FIRST]:
+                score += duration[y, min(duration.shape[1] - 1, (lengths[k] * bins_q16[y]) >> 16)]
+            if score > best:
+                arc, best = 2 * i + is_chained, score
+    return arc, best
+
+
+@njit(cache=True, nogil=True)
 def find_arcs(j, last, gap, marks, settings, potentials, window, scratch):
     """Find the best spans of each state that stop, and that are continued, at row j.
 
     `gap` is how far the next node is away; with `last`, spans are taken to end with the stretch at row j.
     """
     n_states, reach, _, _ = settings[0]
-    longest, continues, _, self_transition, duration, bins_q16 = settings[1:]
-    positions, total, fresh, chained, _, started, linked, ended = window
-    lengths, centres = scratch
-    n_bins = duration.shape[1]
+    longest, continues, _, self_transition = settings[1:5]
+    positions, total, _, chained, _, started, linked, ended = window
+    lengths = scratch[0]
     cap = 0
     for y in range(n_states):
         cap = max(cap, longest[y])
-    n_spans = measure(j, min(reach, j - marks[ROOT]), cap, positions, lengths, centres)
+    n_spans = measure(j, min(reach, j - marks[ROOT]), cap, positions, lengths, scratch[1])
     for y in range(n_states):
-        best, best_link = NEVER, NEVER
-        started[j, y] = linked[j, y] = -1
-        for k in range(n_spans):
-            if lengths[k] > longest[y] and not (k == 0 and continues[y]):
-                break
-            i = j - 1 - k
-            middle = potentials[j - 1 - centres[k], 3 * n_states + y]
-            is_maximal = continues[y] and not last and (lengths[k] + gap > longest[y] or k + 1 == reach)
-            if fresh[i, y] != NEVER:
-                score = fresh[i, y] + middle
-                if is_maximal and score > best_link:
-                    best_link, linked[j, y] = score, 2 * i
-                if not last and i != marks[FIRST]:
-                    score += duration[y, min(n_bins - 1, (min(lengths[k], longest[y]) * bins_q16[y]) >> 16)]
-                if score > best:
-                    best, started[j, y] = score, 2 * i
-            if chained[i, y] != NEVER:
-                score = chained[i, y] + middle
-                if is_maximal and score > best_link:
-                    best_link, linked[j, y] = score, 2 * i + 1
-                if score > best:
-                    best, started[j, y] = score, 2 * i + 1
+        count = 0
+        while count < n_spans and (lengths[count] <= longest[y] or (count == 0 and continues[y])):
+            count += 1
+        started[j, y], best = best_arc(j, y, 0, count, not last, marks, settings, potentials, window, scratch)
         ended[y] = best
         if best != NEVER:
             ended[y] += total[y]
             if not last:
                 ended[y] += potentials[j, 2 * n_states + y]
-        if not last:
-            chained[j, y] = NEVER if best_link == NEVER else best_link + self_transition[y]
+        linked[j, y] = -1
+        chained[j, y] = NEVER
+        if continues[y] and not last:
+            # Only the longest spans go on: those that cannot reach the next node.
+            first = count
+            while first > 0 and (lengths[first - 1] + gap > longest[y] or first == reach):
+                first -= 1
+            linked[j, y], best = best_arc(j, y, first, count, False, marks, settings, potentials, window, scratch)
+            if best != NEVER:
+                chained[j, y] = best + self_transition[y]
 
 
 @njit(cache=True, nogil=True)
@@ -217,7 +228,7 @@ def commit(marks, settings, window, found, last):
 @njit(cache=True, nogil=True)
 def lives(arc, y, root, window):
     """Return whether a span of y that starts as `arc` says, at the root or later, follows a path through the root."""
-    _, _, _, _, before, _, linked, _ = window
+    before, linked = window[4], window[6]
     if arc < 0 or arc >> 1 < root:
         return False
     return linked[arc >> 1, y] >= 0 if arc & 1 else before[arc >> 1, y] >= 0
@@ -231,29 +242,23 @@ def restrict(marks, settings, window):
     root = marks[ROOT]
     intact = 0  # rows in a row without any change
     for j in range(root, marks[NEWEST]):
-        changed = False
-        if j > root:
-            for y in range(n_states):
-                if started[j, y] >= 0 and not lives(started[j, y], y, root, window):
-                    started[j, y] = -1
-                    changed = True
+        intact += 1
         for y in range(n_states):
             if j == root:
                 follows = not marks[ROOT_LINKED] and before[j, y] == marks[ROOT_STATE]
                 goes_on = marks[ROOT_LINKED] and y == marks[ROOT_STATE]
             else:
-                follows = before[j, y] >= 0 and started[j, before[j, y]] >= 0
+                follows = before[j, y] >= 0 and lives(started[j, before[j, y]], before[j, y], root, window)
                 goes_on = lives(linked[j, y], y, root, window)
             if before[j, y] >= 0 and not follows:
                 before[j, y] = -1
                 fresh[j, y] = NEVER
-                changed = True
+                intact = 0
             if linked[j, y] >= 0 and not goes_on:
                 linked[j, y] = -1
                 chained[j, y] = NEVER
-                changed = True
-        intact = 0 if changed else intact + 1
-        if intact >= reach:
+                intact = 0
+        if intact == reach:
             return  # later spans start at rows without a change
 
 
@@ -278,7 +283,7 @@ def finish_newest(position, marks, settings, potentials, window, scratch):
     positions, total = window[0], window[1]
     j = marks[NEWEST]
     if j > marks[FIRST]:
-        find_arcs(j, False, min(position - positions[j], FARTHEST), marks, settings, potentials, window, scratch)
+        find_arcs(j, False, position - positions[j], marks, settings, potentials, window, scratch)
         find_starts(j, settings, potentials, window)
         marks[SINCE] += 1
         if marks[SINCE] == REBASED:

@@ -7,6 +7,7 @@ import pytest
 
 from mhealth.export._decoder import DecoderTable, Event, Top
 from mhealth.export._host import RUNTIME, compile_c, run_program
+from mhealth.export._toolchain import HARNESS
 
 DRIVER = Path(__file__).parent / "drivers" / "decoder.c"
 MANY = 1000
@@ -14,7 +15,8 @@ MANY = 1000
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    return compile_c([DRIVER, RUNTIME / "mh_decoder.c"], tmp_path_factory.mktemp("decoder") / "decoder")
+    sources = [DRIVER, RUNTIME / "mh_decoder.c", HARNESS / "harness_host.c"]
+    return compile_c(sources, tmp_path_factory.mktemp("decoder") / "decoder", include=[HARNESS])
 
 
 def a_table(rng):

@@ -4,17 +4,19 @@
    Row of a node in `arcs`, for n states of which some continue (chains):
        started[n]       how many nodes the best span of each state that stops here is long; bit 7: it goes on from the
                         one before; 0: there is none
-       before[n]        the best state before a new span of each state that starts here, NONE: there is none
+       before[n]        the best state before a new span of each state that starts here
        linked[n_chains] as `started`, of the span that goes on here
+   and a bit in `alive` for each state of which a new span may start here.
    Once a span is committed, the row at which it starts is no longer needed for that: started[0] then holds how many
    nodes it is long, and the byte after it its state and flags. */
 #include "mh_decoder.h"
 
 #include "mh_fixed.h"
 
-#define NEVER INT32_MIN
-#define FLOOR (-(1 << 28)) /* of scores that are taken anew: far below any that can win */
-#define FARTHEST 65535u    /* samples up to which lengths are counted */
+#define NEVER (-(1 << 30))  /* score of what cannot be; with anything added to it, below BARELY */
+#define BARELY (-(1 << 29)) /* all others lie above */
+#define FLOOR (-(1 << 28))  /* of scores that are taken anew: far below any that can win */
+#define FARTHEST 65535u     /* samples up to which gaps are counted, more than the longest span */
 #define GOES_ON 0x80u
 
 /* Second byte of a committed span, above its state. */
@@ -22,6 +24,8 @@
 #define SPAN_CONTINUED 0x08u
 #define SPAN_AT_START 0x10u
 #define SPAN_AT_END 0x20u
+
+static uint32_t fewer(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 /* ago entries before an entry of a ring of n. */
 static uint32_t before_in_ring(uint32_t at, uint32_t ago, uint32_t n) { return at >= ago ? at - ago : at + n - ago; }
@@ -53,36 +57,92 @@ static uint8_t arc_of(const mh_decoder_state_t *state, const mh_decoder_table_t 
     return linked != 0 ? row[2u * table->n_states + table->chain[y]] : row[y];
 }
 
-/* Lengths and centres of the spans that stop at the newest node: the centre is the node nearest to their middle, ties
-   to the earlier, and never the newest. */
+/* Lengths and centres of the spans that stop at the newest node, and how many of them are not too long for each state:
+   the centre is the node nearest to their middle, ties to the earlier, and never the newest. */
 static void measure(mh_decoder_state_t *state, const mh_decoder_table_t *table)
 {
-    const uint32_t newest = position_of(state, table, 0);
+    const uint32_t newest = position_of(state, table, 0), most = fewer(state->root, table->reach);
     uint16_t *lengths = state->at.lengths;
-    uint32_t most = state->root, cap = 0, centre = 0, k;
-    if (most > table->reach) { most = table->reach; }
-    for (k = 0; k < table->n_states; ++k) {
-        if (table->longest[k] > cap) { cap = table->longest[k]; }
+    uint32_t cap = 0, centre = 0, n_spans, y;
+    for (y = 0; y < table->n_states; ++y) {
+        if (table->longest[y] > cap) { cap = table->longest[y]; }
     }
-    for (k = 0; k < most; ++k) {
-        uint32_t length = newest - position_of(state, table, k + 1u);
-        if (length > FARTHEST) { length = FARTHEST; }
-        if (length > cap && k > 0) { break; }
-        lengths[k] = (uint16_t)length;
-        while (centre < k && (uint32_t)lengths[centre] + lengths[centre + 1u] <= length) { ++centre; }
-        state->at.centres[k] = (uint8_t)centre;
+    for (n_spans = 0; n_spans < most; ++n_spans) {
+        const uint32_t length = newest - position_of(state, table, n_spans + 1u);
+        if (length > cap && n_spans > 0) { break; }
+        lengths[n_spans] = (uint16_t)fewer(length, cap + 1u);
+        while (centre < n_spans && (uint32_t)lengths[centre] + lengths[centre + 1u] <= length) { ++centre; }
+        state->at.centres[n_spans] = (uint8_t)before_in_ring(state->score_row, centre, table->reach);
     }
-    state->n_spans = (uint8_t)k;
+    for (y = 0; y < table->n_states; ++y) {
+        const uint32_t longest = table->longest[y];
+        uint32_t count = table->chain[y] == MH_DECODER_NONE ? 0 : 1; /* a state that goes on may cover any gap */
+        while (count < n_spans && lengths[count] <= longest) { ++count; }
+        state->counts[y] = (uint8_t)count;
+    }
 }
 
-/* Score of the duration of a span. */
-static int32_t duration_score(const mh_decoder_table_t *table, uint32_t y, uint32_t length)
+/* The best of the spans `from` to `count` - 1 of a state, shortest first, that stop at the newest node. `scores` are
+   those of their starts; `durations` NULL: they do not count. Raises *best and returns the length of the span in nodes,
+   or leaves it and returns 0. */
+static uint32_t best_span(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t y,
+                          const int32_t *scores, const int16_t *durations, uint32_t from, uint32_t count, int32_t *best)
 {
-    uint32_t bin;
-    if (length > table->longest[y]) { length = table->longest[y]; }
-    bin = (length * table->bins_q16[y]) >> 16;
-    if (bin >= table->n_bins) { bin = table->n_bins - 1u; }
-    return table->duration[y * table->n_bins + bin];
+    const int16_t *const middles = state->at.middles + y * table->reach;
+    const uint16_t *const lengths = state->at.lengths;
+    const uint8_t *const centres = state->at.centres;
+    const uint32_t bins_q16 = table->bins_q16[y], last_bin = table->n_bins - 1u;
+    int32_t highest = *best;
+    uint32_t length = 0, k = from, slot = before_in_ring(state->score_row, from, table->reach);
+    while (k < count) {
+        const uint32_t stop = fewer(count, k + slot + 1u); /* where the ring starts anew */
+        const int32_t *score_of = scores + slot;
+        if (durations == NULL) {
+            for (; k < stop; ++k) {
+                const int32_t score = *score_of-- + middles[centres[k]];
+                if (score > highest) {
+                    highest = score;
+                    length = k + 1u;
+                }
+            }
+        }
+        for (; k < stop; ++k) {
+            const uint32_t bin = fewer((lengths[k] * bins_q16) >> 16, last_bin);
+            const int32_t score = *score_of-- + middles[centres[k]] + durations[bin];
+            if (score > highest) {
+                highest = score;
+                length = k + 1u;
+            }
+        }
+        slot = table->reach - 1u;
+    }
+    *best = highest;
+    return length;
+}
+
+/* The best of the spans `from` to `count` - 1 of a state, new or going on; a new one wins ties. Its arc is written. */
+static int32_t best_arc(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t y, uint32_t from,
+                        uint32_t count, int timed, uint8_t *arc)
+{
+    const uint32_t chain = table->chain[y], reach = table->reach;
+    const int32_t *const fresh = state->at.fresh + y * reach;
+    int32_t best = BARELY;
+    uint32_t found = 0, length;
+    if (timed) {
+        const uint32_t until = fewer(count, state->first - 1u); /* where the stretch starts, no duration is known */
+        found = best_span(state, table, y, fresh, table->duration + y * table->n_bins, from, until, &best);
+        from = until;
+    }
+    if (from < count) {
+        length = best_span(state, table, y, fresh, NULL, from, count, &best);
+        if (length != 0) { found = length; }
+    }
+    if (chain != MH_DECODER_NONE) {
+        length = best_span(state, table, y, state->at.chained + chain * reach, NULL, timed ? 0 : from, count, &best);
+        if (length != 0) { found = length | GOES_ON; }
+    }
+    *arc = (uint8_t)found;
+    return found != 0 ? best : NEVER;
 }
 
 /* Find the best spans of each state that stop, and that go on, at the newest node, after which the next one lies by
@@ -90,107 +150,85 @@ static int32_t duration_score(const mh_decoder_table_t *table, uint32_t y, uint3
 static void find_arcs(mh_decoder_state_t *state, const mh_decoder_table_t *table, int last, uint32_t gap,
                       int32_t *chained)
 {
-    const uint32_t n = table->n_states, reach = table->reach;
-    const uint32_t n_spans = state->n_spans < state->root ? state->n_spans : state->root;
+    const uint32_t n = table->n_states;
     uint8_t *row = arcs_of(state, table, 0);
-    uint32_t y, k;
+    uint32_t y;
     for (y = 0; y < n; ++y) {
-        const uint32_t chain = table->chain[y], longest = table->longest[y];
-        const int continues = chain != MH_DECODER_NONE;
-        int32_t best = NEVER, best_link = NEVER;
-        uint32_t arc = 0, link = 0, slot = state->score_row;
-        for (k = 0; k < n_spans; ++k) {
-            const uint32_t length = state->at.lengths[k];
-            const uint32_t centre = before_in_ring(state->score_row, state->at.centres[k], reach);
-            const int32_t middle = state->at.middles[centre * n + y], fresh = state->at.fresh[slot * n + y];
-            const int is_maximal = continues && !last && (length + gap > longest || k + 1u == reach);
-            if (length > longest && !(k == 0 && continues)) { break; }
-            if (fresh != NEVER) {
-                int32_t score = fresh + middle;
-                if (is_maximal && score > best_link) {
-                    best_link = score;
-                    link = k + 1u;
-                }
-                if (!last && k + 1u != state->first) { score += duration_score(table, y, length); }
-                if (score > best) {
-                    best = score;
-                    arc = k + 1u;
-                }
-            }
-            if (continues && state->at.chained[slot * table->n_chains + chain] != NEVER) {
-                const int32_t score = state->at.chained[slot * table->n_chains + chain] + middle;
-                if (is_maximal && score > best_link) {
-                    best_link = score;
-                    link = (k + 1u) | GOES_ON;
-                }
-                if (score > best) {
-                    best = score;
-                    arc = (k + 1u) | GOES_ON;
-                }
-            }
-            slot = slot == 0 ? reach - 1u : slot - 1u;
-        }
-        row[y] = (uint8_t)arc;
-        state->ended[y] = best;
-        if (best != NEVER) { state->ended[y] = best + state->total[y] + (last ? 0 : state->newest[2u * n + y]); }
-        if (continues && !last) {
-            row[2u * n + chain] = (uint8_t)link;
-            chained[chain] = best_link == NEVER ? NEVER : best_link + table->self_transition[y];
+        const uint32_t chain = table->chain[y], count = fewer(state->counts[y], state->root);
+        const int32_t best = best_arc(state, table, y, 0, count, !last, &row[y]);
+        state->ended[y] = NEVER;
+        if (row[y] != 0) { state->ended[y] = best + state->total[y] + (last ? 0 : state->newest[2u * n + y]); }
+        if (chain != MH_DECODER_NONE && !last) {
+            /* Only the longest spans go on: those that cannot reach the next node. */
+            const uint16_t *lengths = state->at.lengths;
+            uint32_t from = count;
+            while (from > 0 && (lengths[from - 1u] + gap > table->longest[y] || from == table->reach)) { --from; }
+            chained[chain] = best_arc(state, table, y, from, count, 0, &row[2u * n + chain]);
+            if (row[2u * n + chain] != 0) { chained[chain] += table->self_transition[y]; }
         }
     }
+}
+
+/* State of column k of the scores: those of new spans of each state, then those of the states that go on. */
+static uint32_t state_of(const mh_decoder_table_t *table, uint32_t k)
+{
+    uint32_t y = 0;
+    if (k < table->n_states) { return k; }
+    while (table->chain[y] != k - table->n_states) { ++y; }
+    return y;
+}
+
+static int32_t *column_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t k)
+{
+    const uint32_t n = table->n_states, reach = table->reach;
+    return k < n ? state->at.fresh + k * reach : state->at.chained + (k - n) * reach;
 }
 
 /* Take the scores of all hypotheses anew, from the best one at the latest of their nodes. */
 static void rebase(mh_decoder_state_t *state, const mh_decoder_table_t *table)
 {
-    const uint32_t n = table->n_states, n_chains = table->n_chains;
-    const int32_t *fresh = state->at.fresh + state->score_row * n;
-    const int32_t *chained = state->at.chained + state->score_row * n_chains;
-    int32_t best = NEVER;
-    uint32_t y, i;
-    for (y = 0; y < n; ++y) {
-        const uint32_t chain = table->chain[y];
-        if (fresh[y] != NEVER) { best = mh_max(best, fresh[y] + state->total[y]); }
-        if (chain != MH_DECODER_NONE && chained[chain] != NEVER) {
-            best = mh_max(best, chained[chain] + state->total[y]);
+    const uint32_t n = table->n_states, n_chains = table->n_chains, reach = table->reach;
+    int32_t best = BARELY;
+    uint32_t k, i;
+    for (k = 0; k < n + n_chains; ++k) {
+        const int32_t score = column_of(state, table, k)[state->score_row], total = state->total[state_of(table, k)];
+        if (score > BARELY) { best = mh_max(best, score + total); }
+    }
+    if (best == BARELY) { return; }
+    for (k = 0; k < n + n_chains; ++k) {
+        int32_t *scores = column_of(state, table, k);
+        const int32_t change = state->total[state_of(table, k)] - best;
+        for (i = 0; i < reach; ++i) {
+            if (scores[i] > BARELY) { scores[i] = mh_max(scores[i] + change, FLOOR); }
         }
     }
-    if (best == NEVER) { return; }
-    for (y = 0; y < n; ++y) {
-        const uint32_t chain = table->chain[y];
-        for (i = 0; i < table->reach; ++i) {
-            int32_t *score = &state->at.fresh[i * n + y];
-            if (*score != NEVER) { *score = mh_max(*score + state->total[y] - best, FLOOR); }
-            if (chain == MH_DECODER_NONE) { continue; }
-            score = &state->at.chained[i * n_chains + chain];
-            if (*score != NEVER) { *score = mh_max(*score + state->total[y] - best, FLOOR); }
-        }
-        state->total[y] = 0;
-    }
+    for (k = 0; k < n; ++k) { state->total[k] = 0; }
 }
 
 /* Find the best state before a new span of each state at the newest node, and enter the node into the ring of scores. */
 static void find_starts(mh_decoder_state_t *state, const mh_decoder_table_t *table, const int32_t *chained)
 {
-    const uint32_t n = table->n_states;
-    const uint32_t slot = state->score_row + 1u == table->reach ? 0u : state->score_row + 1u;
+    const uint32_t n = table->n_states, reach = table->reach;
+    const uint32_t slot = state->score_row + 1u == reach ? 0u : state->score_row + 1u;
     uint8_t *before = arcs_of(state, table, 0) + n;
-    uint32_t y, previous;
+    uint32_t y, previous, alive = 0;
     state->score_row = (uint8_t)slot;
     for (y = 0; y < n; ++y) {
-        int32_t best = NEVER;
-        before[y] = MH_DECODER_NONE;
+        int32_t best = BARELY;
+        before[y] = 0;
         for (previous = 0; previous < n; ++previous) {
-            const int32_t ended = state->ended[previous], transition = table->transition[previous][y];
-            if (ended != NEVER && transition != MH_DECODER_IMPOSSIBLE && ended + transition > best) {
-                best = ended + transition;
+            const int32_t transition = table->transition[previous][y], score = state->ended[previous] + transition;
+            if (score > best && transition != MH_DECODER_IMPOSSIBLE) {
+                best = score;
                 before[y] = (uint8_t)previous;
             }
         }
-        state->at.fresh[slot * n + y] = best == NEVER ? NEVER : best + state->newest[n + y] - state->total[y];
-        state->at.middles[slot * n + y] = state->newest[3u * n + y];
+        if (best > BARELY) { alive |= 1u << y; }
+        state->at.fresh[y * reach + slot] = best > BARELY ? best + state->newest[n + y] - state->total[y] : NEVER;
+        state->at.middles[y * reach + slot] = state->newest[3u * n + y];
     }
-    for (y = 0; y < table->n_chains; ++y) { state->at.chained[slot * table->n_chains + y] = chained[y]; }
+    state->at.alive[state->row] = (uint8_t)alive;
+    for (y = 0; y < table->n_chains; ++y) { state->at.chained[y * reach + slot] = chained[y]; }
 }
 
 /* Take what the newest node says, now that it is known where the next one lies, and enter that one. */
@@ -199,7 +237,7 @@ static void advance(mh_decoder_state_t *state, const mh_decoder_table_t *table, 
     uint32_t y, gap = position - position_of(state, table, 0);
     if (state->first != 0) {
         int32_t chained[MH_DECODER_MOST_STATES];
-        find_arcs(state, table, 0, gap > FARTHEST ? FARTHEST : gap, chained);
+        find_arcs(state, table, 0, fewer(gap, FARTHEST), chained);
         find_starts(state, table, chained);
         state->since = (uint8_t)(state->since + 1u);
         if (state->since == 0) { rebase(state, table); }
@@ -215,49 +253,59 @@ static void advance(mh_decoder_state_t *state, const mh_decoder_table_t *table, 
     state->at.positions[state->row] = position;
 }
 
-/* Whether a span that starts as `arc` says follows a path through the root. */
-static int lives(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t y, uint8_t arc)
+/* Whether a span that stops, or goes on, `ago` nodes before the newest one follows a path through the root. */
+static uint32_t lives(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t y,
+                      uint32_t arc)
 {
     const uint32_t from = ago + (arc & 0x7fu);
     if (arc == 0 || from > state->root) { return 0; }
     if ((arc & GOES_ON) != 0) { return arc_of(state, table, from, y, 1) != 0; }
-    return arcs_of(state, table, from)[table->n_states + y] != MH_DECODER_NONE;
+    return (uint32_t)state->at.alive[before_in_ring(state->row, from, table->rows)] >> y & 1u;
 }
 
 /* End the hypotheses whose best path does not pass through the root. */
 static void restrict_to_root(mh_decoder_state_t *state, const mh_decoder_table_t *table)
 {
-    const uint32_t n = table->n_states;
+    const uint32_t n = table->n_states, reach = table->reach;
     uint32_t ago, y, intact = 0; /* nodes in a row without any change */
-    for (ago = state->root; ago > 0 && intact < table->reach; --ago) {
-        uint8_t *row = arcs_of(state, table, ago);
-        const int is_root = ago == state->root, has_scores = ago <= table->reach;
-        const uint32_t slot = has_scores ? before_in_ring(state->score_row, ago - 1u, table->reach) : 0;
-        int changed = 0;
-        for (y = 0; y < n && !is_root; ++y) {
-            if (row[y] != 0 && !lives(state, table, ago, y, row[y])) {
-                row[y] = 0;
-                changed = 1;
+    for (ago = state->root; ago > 0 && intact < reach; --ago) {
+        uint8_t *row = arcs_of(state, table, ago), *alive = state->at.alive + before_in_ring(state->row, ago, table->rows);
+        const int is_root = ago == state->root, has_scores = ago <= reach;
+        const uint32_t slot = has_scores ? before_in_ring(state->score_row, ago - 1u, reach) : 0;
+        uint32_t stops = 0, ended = 0; /* states, as bits */
+        ++intact;
+        if (is_root) {
+            stops = state->root_linked ? 0 : 1u << state->root_state;
+        } else {
+            for (y = 0; y < n; ++y) { stops |= lives(state, table, ago, y, row[y]) << y; }
+        }
+        for (y = 0; y < n; ++y) { ended |= (~stops >> row[n + y] & 1u) << y; }
+        ended &= *alive;
+        if (ended != 0) {
+            *alive = (uint8_t)(*alive & ~ended);
+            intact = 0;
+            for (y = 0; y < n && has_scores; ++y) {
+                if ((ended >> y & 1u) != 0) { state->at.fresh[y * reach + slot] = NEVER; }
             }
         }
         for (y = 0; y < n; ++y) {
-            const uint32_t chain = table->chain[y], before = row[n + y];
-            if (before != MH_DECODER_NONE &&
-                !(is_root ? state->root_linked == 0 && before == state->root_state : row[before] != 0)) {
-                row[n + y] = MH_DECODER_NONE;
-                if (has_scores) { state->at.fresh[slot * n + y] = NEVER; }
-                changed = 1;
-            }
-            if (chain == MH_DECODER_NONE || row[2u * n + chain] == 0) { continue; }
-            if (!(is_root ? state->root_linked != 0 && y == state->root_state
-                          : lives(state, table, ago, y, row[2u * n + chain]))) {
-                row[2u * n + chain] = 0;
-                if (has_scores) { state->at.chained[slot * table->n_chains + chain] = NEVER; }
-                changed = 1;
-            }
+            const uint32_t chain = table->chain[y];
+            uint8_t *linked;
+            if (chain == MH_DECODER_NONE) { continue; }
+            linked = &row[2u * n + chain];
+            if (*linked == 0 || (is_root ? state->root_linked && y == state->root_state
+                                         : lives(state, table, ago, y, *linked))) { continue; }
+            *linked = 0;
+            intact = 0;
+            if (has_scores) { state->at.chained[chain * reach + slot] = NEVER; }
         }
-        intact = changed ? 0 : intact + 1u;
     }
+}
+
+/* Whether there is no row for another node before a span is committed. */
+static int is_full(const mh_decoder_state_t *state, const mh_decoder_table_t *table)
+{
+    return state->root + 1u >= table->rows;
 }
 
 /* Commit what ended `lag` ago on the best path of a stretch that ends at the newest node, all of it if `last`; and its
@@ -266,6 +314,7 @@ static void commit(mh_decoder_state_t *state, const mh_decoder_table_t *table, i
 {
     const uint32_t newest = position_of(state, table, 0), old_root = state->root;
     uint32_t ago = 0, y = 0, k, linked = 0, arc;
+    const int full = is_full(state, table);
     int found = 0;
     for (k = 1; k < table->n_states; ++k) {
         if (state->ended[k] > state->ended[y]) { y = k; }
@@ -276,11 +325,11 @@ static void commit(mh_decoder_state_t *state, const mh_decoder_table_t *table, i
         uint32_t next_arc = 0, next_y = y;
         if (from < old_root) {
             if (next_linked == 0) { next_y = arcs_of(state, table, from)[table->n_states + y]; }
-            next_arc = next_y == MH_DECODER_NONE ? 0 : arc_of(state, table, from, next_y, next_linked);
+            next_arc = arc_of(state, table, from, next_y, next_linked);
         }
         if (!found) {
             const int is_due = newest - position_of(state, table, ago) >= table->lag;
-            const int is_early = from == old_root && old_root + 1u >= table->rows;
+            const int is_early = from == old_root && full;
             if (last || (ago != 0 && (is_due || is_early))) {
                 found = 1;
                 state->root = (uint8_t)ago;
@@ -320,7 +369,7 @@ void mh_decoder_open(mh_decoder_state_t *state, const mh_decoder_table_t *table,
     state->is_open = 1;
     state->is_closed = 0;
     state->row = state->score_row = 0;
-    state->n_spans = state->since = 0;
+    state->since = 0;
     state->first = state->root = state->popped = 0;
     state->root_state = state->root_linked = 0;
     state->at.positions[0] = position;
@@ -328,10 +377,10 @@ void mh_decoder_open(mh_decoder_state_t *state, const mh_decoder_table_t *table,
     for (i = 0; i < (uint32_t)table->reach * table->n_chains; ++i) { state->at.chained[i] = NEVER; }
     for (i = 0; i < 4u * n; ++i) { state->newest[i] = 0; }
     for (i = 0; i < n; ++i) {
-        state->total[i] = state->at.fresh[i] = state->at.middles[i] = 0;
-        state->at.arcs[i] = 0;
-        state->at.arcs[n + i] = MH_DECODER_NONE;
+        state->total[i] = state->at.fresh[i * table->reach] = state->at.middles[i * table->reach] = 0;
+        state->at.arcs[i] = state->at.arcs[n + i] = 0;
     }
+    state->at.alive[0] = 0xff;
     for (i = 0; i < table->n_chains; ++i) { state->at.arcs[2u * n + i] = 0; }
     for (i = 0; i < 2u * table->n_shown; ++i) { state->at.shifts[i] = 0; }
 }
@@ -351,8 +400,10 @@ void mh_decoder_push(mh_decoder_state_t *state, const mh_decoder_table_t *table,
         kept[2u * table->shown[i] + 1u] = shifts[2u * i + 1u];
     }
     measure(state, table);
-    find_arcs(state, table, 1, 0, NULL);
-    commit(state, table, 0);
+    if (state->root > 1u && (position - position_of(state, table, state->root - 1u) >= table->lag || is_full(state, table))) {
+        find_arcs(state, table, 1, 0, NULL);
+        commit(state, table, 0);
+    } /* else not even the first span after the root can be old enough */
 }
 
 void mh_decoder_close(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t position)

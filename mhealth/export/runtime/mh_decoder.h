@@ -54,20 +54,22 @@ typedef struct {
         uint16_t lengths[(reach)];                                                                                     \
         uint8_t centres[(reach)];                                                                                      \
         uint8_t arcs[(rows) * (2 * (n_states) + (n_chains))];                                                          \
+        uint8_t alive[(rows)];                                                                                         \
         int8_t shifts[(rows) * 2 * (n_shown)];                                                                         \
     }
 #define MH_DECODER_BUFFERS(memory)                                                                                     \
-    {(memory)->fresh,   (memory)->chained, (memory)->positions, (memory)->middles,                                     \
-     (memory)->lengths, (memory)->centres, (memory)->arcs,      (memory)->shifts}
+    {(memory)->fresh,   (memory)->chained, (memory)->positions, (memory)->middles, (memory)->lengths,                  \
+     (memory)->centres, (memory)->arcs,    (memory)->alive,     (memory)->shifts}
 
 typedef struct {
-    int32_t *fresh;      /* of the latest `reach` nodes but the newest: score of a span of each state that starts there, */
-    int32_t *chained;    /* and of one that continues the span before it; both less the inside scores before the node */
-    uint32_t *positions; /* of the latest `rows` nodes, as all below but the two of lengths and centres */
+    int32_t *fresh;      /* scores of spans that start at the latest `reach` nodes but the newest, state by state; */
+    int32_t *chained;    /* of those that go on there; both less the inside scores before the node */
+    uint32_t *positions; /* of the latest `rows` nodes, as are all below centres */
     int16_t *middles;    /* of the nodes of `fresh` */
     uint16_t *lengths;   /* of the spans that stop at the newest node, shortest first */
-    uint8_t *centres;    /* how far before the node before the newest one their centres lie */
-    uint8_t *arcs;       /* started, before, linked: see mh_decoder.c */
+    uint8_t *centres;    /* of these spans, as entries of `middles` */
+    uint8_t *arcs;       /* started, before, linked, see mh_decoder.c */
+    uint8_t *alive;      /* states of which a new span may start */
     int8_t *shifts;      /* of onset and offset of each state that is reported, in samples */
 } mh_decoder_buffers_t;
 
@@ -84,8 +86,8 @@ typedef struct {
     uint8_t held;       /* its state, NONE: there is none */
     uint8_t held_flags;
     uint8_t is_open, is_closed;
+    uint8_t counts[MH_DECODER_MOST_STATES]; /* spans of `lengths` that are not too long for each state */
     uint8_t row, score_row; /* where the newest node lies in the ring of rows, the one before in that of scores */
-    uint8_t n_spans;        /* of `lengths` */
     uint8_t since;          /* nodes since scores were taken anew */
     /* Nodes, by how many the newest one lies after them: the first of the stretch (255: or more), the last one of what
        is committed, and the one up to which that was popped. */

@@ -1,30 +1,46 @@
 /* Reads calls of the decoder and writes the events that are popped, as whole numbers of 32 bits.
 
-   Without TABLE, the table comes first. Calls: 0 position: open; 1 position potentials shifts: push; 2 position: close;
-   3 sample: the newest of the lead; 4 n: pop up to n events, each written as 1 label flags onset peak offset, then 0. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+   With TABLE, a header, its table and memory are used; else the table comes first, and each buffer is a block of its
+   own, so that the sanitizer sees what is beyond it. Then the samples of the ring, a power of two, up to 1024 with
+   TABLE. Calls: 0 position: open; 1 position potentials shifts: push; 2 position: close; 3 sample: the newest of the
+   lead; 4 n: pop up to n events, each written as 1 label flags onset peak offset, then 0.
+   Reported: calls 1, instructions of all of them and of the worst one; those of the worst pop; stack. */
+#include "harness.h"
 #include "mh_decoder.h"
 
-#ifdef TABLE
-#include TABLE
-#endif
+static int32_t input[256];
+static uint32_t n_read, n_taken;
+static int ended;
 
 static int32_t next(void)
 {
-    int32_t value = 0;
-    if (fread(&value, sizeof value, 1, stdin) != 1) { exit(1); }
-    return value;
+    if (n_taken == n_read) {
+        n_read = harness_read(input, 256);
+        n_taken = 0;
+    }
+    ended = n_read == 0;
+    return ended ? 0 : input[n_taken++];
 }
 
-static void say(uint32_t number) { (void)fwrite(&number, sizeof number, 1, stdout); }
+static void say(uint32_t number)
+{
+    const int32_t written = (int32_t)number;
+    harness_write(&written, 1);
+}
 
+#ifdef TABLE
+#include TABLE
+
+static int16_t samples[1024];
+#else
+#include <stdlib.h>
+#include <string.h>
+
+static mh_decoder_table_t table;
+static int16_t *samples;
 static void *blocks[16];
 static size_t n_blocks;
 
-/* Each buffer a block of its own, so that the sanitizer sees what is beyond it. */
 static void *some(size_t size)
 {
     void *memory = malloc(size == 0 ? 1 : size);
@@ -33,9 +49,6 @@ static void *some(size_t size)
     blocks[n_blocks++] = memory;
     return memory;
 }
-
-#ifndef TABLE
-static mh_decoder_table_t table;
 
 static void read_table(void)
 {
@@ -68,62 +81,104 @@ static void read_table(void)
     for (i = 0; i < (uint32_t)table.n_states * table.n_bins; ++i) { duration[i] = (int16_t)next(); }
     table.duration = duration;
 }
+
+static mh_decoder_buffers_t read_memory(void)
+{
+    const size_t n = table.n_states, reach = table.reach, rows = table.rows;
+    mh_decoder_buffers_t at;
+    at.fresh = some(sizeof *at.fresh * reach * n);
+    at.chained = some(sizeof *at.chained * reach * table.n_chains);
+    at.positions = some(sizeof *at.positions * rows);
+    at.middles = some(sizeof *at.middles * reach * n);
+    at.lengths = some(sizeof *at.lengths * reach);
+    at.centres = some(reach);
+    at.arcs = some(rows * (2 * n + table.n_chains));
+    at.alive = some(rows);
+    at.shifts = some(rows * 2 * table.n_shown);
+    return at;
+}
 #endif
+
+static mh_decoder_state_t state;
+static mh_signal_t signal;
+static int16_t potentials[4 * MH_DECODER_MOST_STATES];
+static int8_t shifts[2 * MH_DECODER_MOST_STATES];
+
+static uint32_t push(uint32_t position)
+{
+    uint32_t i, start;
+    for (i = 0; i < 4u * table.n_states; ++i) { potentials[i] = (int16_t)next(); }
+    for (i = 0; i < 2u * table.n_states; ++i) { shifts[i] = (int8_t)next(); }
+    start = harness_instructions();
+    mh_decoder_push(&state, &table, position, potentials, shifts);
+    return harness_instructions() - start;
+}
+
+static uint32_t pop(uint32_t most, uint32_t newest)
+{
+    mh_event_t event;
+    uint32_t i, worst = 0;
+    for (i = 0; i < most; ++i) {
+        const uint32_t start = harness_instructions();
+        const int found = mh_decoder_pop(&state, &table, &signal, newest, &event);
+        const uint32_t taken = harness_instructions() - start;
+        if (taken > worst) { worst = taken; }
+        if (!found) { break; }
+        say(1);
+        say(event.label);
+        say(event.flags);
+        say(event.onset);
+        say(event.peak);
+        say(event.offset);
+    }
+    say(0);
+    return worst;
+}
 
 int main(void)
 {
-    mh_decoder_state_t state;
-    mh_decoder_buffers_t memory;
-    mh_signal_t signal;
-    mh_event_t event;
-    int32_t call;
-    uint32_t newest = UINT32_MAX, i, n, scores, width;
-#ifndef TABLE
-    read_table();
-#endif
-    n = table.n_states;
-    scores = table.reach * n;
-    width = 2u * n + table.n_chains;
-    memory.fresh = some(sizeof *memory.fresh * scores);
-    memory.chained = some(sizeof *memory.chained * table.reach * table.n_chains);
-    memory.middles = some(sizeof *memory.middles * scores);
-    memory.lengths = some(sizeof *memory.lengths * table.reach);
-    memory.centres = some(table.reach);
-    memory.positions = some(sizeof *memory.positions * table.rows);
-    memory.arcs = some(table.rows * width);
-    memory.shifts = some(table.rows * 2u * table.n_shown);
+    uint32_t newest = UINT32_MAX, n_pushed = 0, all = 0, worst = 0, worst_pop = 0;
+#ifdef TABLE
+    const mh_decoder_buffers_t at = MH_DECODER_BUFFERS(&memory);
     signal.mask = (uint32_t)next() - 1u;
-    signal.samples = some(sizeof *signal.samples * (signal.mask + 1u));
+#else
+    mh_decoder_buffers_t at;
+    read_table();
+    at = read_memory();
+    signal.mask = (uint32_t)next() - 1u;
+    samples = some(sizeof *samples * (signal.mask + 1u));
     memset(&state, 0xa5, sizeof state);
-    mh_decoder_init(&state, memory);
-    while (fread(&call, sizeof call, 1, stdin) == 1) {
-        const int32_t given = next();
+#endif
+    signal.samples = samples;
+    mh_decoder_init(&state, at);
+    harness_paint_stack();
+    for (;;) {
+        const int32_t call = next(), given = next();
+        if (ended) { break; }
         if (call == 0) {
             mh_decoder_open(&state, &table, (uint32_t)given);
         } else if (call == 1) {
-            int16_t potentials[32];
-            int8_t shifts[16];
-            for (i = 0; i < 4u * n; ++i) { potentials[i] = (int16_t)next(); }
-            for (i = 0; i < 2u * n; ++i) { shifts[i] = (int8_t)next(); }
-            mh_decoder_push(&state, &table, (uint32_t)given, potentials, shifts);
+            const uint32_t taken = push((uint32_t)given);
+            ++n_pushed;
+            all += taken;
+            worst = taken > worst ? taken : worst;
         } else if (call == 2) {
             mh_decoder_close(&state, &table, (uint32_t)given);
         } else if (call == 3) {
             ++newest;
-            signal.samples[newest & signal.mask] = (int16_t)given;
+            samples[newest & signal.mask] = (int16_t)given;
         } else {
-            for (i = 0; i < (uint32_t)given; ++i) {
-                if (!mh_decoder_pop(&state, &table, &signal, newest, &event)) { break; }
-                say(1);
-                say(event.label);
-                say(event.flags);
-                say(event.onset);
-                say(event.peak);
-                say(event.offset);
-            }
-            say(0);
+            const uint32_t taken = pop((uint32_t)given, newest);
+            worst_pop = taken > worst_pop ? taken : worst_pop;
         }
     }
+    harness_report((int32_t)n_pushed);
+    harness_report((int32_t)all);
+    harness_report((int32_t)worst);
+    harness_report((int32_t)worst_pop);
+    harness_report((int32_t)harness_stack_used());
+#ifndef TABLE
     while (n_blocks > 0) { free(blocks[--n_blocks]); }
+#endif
     return 0;
 }
