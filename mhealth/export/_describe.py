@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError
 from mhealth.export._beats import BeatsTable
+from mhealth.export._breaths import BreathsTable
 from mhealth.export._codes import Codes, CodesTable
 from mhealth.export._emission import EmissionTable, Outputs
 from mhealth.labeling._beat_context import BeatContext
+from mhealth.labeling._breath_context import BreathContext
 
 if TYPE_CHECKING:
     from mhealth.labeling._model import Model
 
-__all__ = ["BeatDescriber", "Describer", "Layout", "describer_of"]
+__all__ = ["BeatDescriber", "BreathDescriber", "Describer", "Layout", "describer_of"]
 
 _CONTEXT_FRACTION = 1
 """Bits after the point of the average beat in ADC units: it spans up to ±16383 of them, and half a unit is one per cent
@@ -89,6 +91,8 @@ def describer_of(model: Model, *, ring: int) -> Describer:
     context = model.task.front_end.features.context
     if isinstance(context, BeatContext):
         return BeatDescriber.of(model, ring=ring)
+    if isinstance(context, BreathContext):
+        return BreathDescriber.of(model)
     raise InvalidParameterError(f"A model with {type(context).__name__} cannot be exported.")
 
 
@@ -163,6 +167,70 @@ class BeatDescriber:
             tables="\n".join(tables),
             members=members,
             values={"n_points": self.beats.n_points, "drop": 8 - _CONTEXT_FRACTION},
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BreathDescriber:
+    """Sparse codes of windows, and the turns before.
+
+    Parameters
+    ----------
+    breaths : BreathsTable
+    codes : CodesTable
+    emission : EmissionTable
+    """
+
+    breaths: BreathsTable
+    codes: CodesTable
+    emission: EmissionTable
+
+    @classmethod
+    def of(cls, model: Model) -> BreathDescriber:
+        """Return the describer of a model with breaths as context."""
+        rate = model.task.front_end.rate
+        return cls(breaths=BreathsTable.of(rate=rate), codes=CodesTable.of(model), emission=EmissionTable.of(model))
+
+    @property
+    def history(self) -> int:
+        """Samples before a candidate that it looks back on: turns are remembered by themselves."""
+        return self.codes.history_samples
+
+    def ready_at(self, limits: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sample with which each candidate can be described that may know of samples up to its limit."""
+        return limits
+
+    def outputs(
+        self,
+        signal: NDArray[np.int16],
+        positions: NDArray[np.int64],
+        limits: NDArray[np.int64],
+        scales: NDArray[np.int64],
+    ) -> Outputs:
+        """Return potentials and shifts of the candidates of a whole stretch."""
+        dense = self.breaths.open().describe(positions, signal[positions], scales)
+        return self.emission.open().push(dense, self.codes.open().push(signal, positions, scales))
+
+    def layout(self, name: str) -> Layout:
+        """Return how it lies in C."""
+        tables = [
+            self.breaths.to_c(f"{name}_breaths"),
+            self.codes.to_c(f"{name}_codes"),
+            self.emission.to_c(f"{name}_emission"),
+        ]
+        members = (
+            ("mh_breaths_state_t", "breaths", 0),
+            ("int16_t", "turn_values", self.breaths.n_turns),
+            ("uint16_t", "turn_positions", self.breaths.n_turns),
+            ("int16_t", "dense", len(self.emission.of_dense.weights)),
+            *coder_members(self.codes, self.emission),
+        )
+        return Layout(
+            template="breaths.c",
+            includes=("mh_breaths.h", "mh_codes.h", "mh_emission.h"),
+            tables="\n".join(tables),
+            members=members,
+            values={},
         )
 
 

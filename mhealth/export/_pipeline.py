@@ -36,6 +36,12 @@ _BURST = 2
 """Values of the scale that come out at most a sample while those of the first window catch up: with two of them come
 about as many candidates as are described."""
 
+_A_SECOND = 200
+"""Candidates that are described a second at most, if they come faster than one a sample: far more than there are."""
+
+_ROWS = {"ecg": 80, "respiration": 40}
+"""Candidates that the decoder keeps: those of the lag and the longest duration."""
+
 _RINGS = (256, 512, 1024, 2048, 4096, 8192)
 
 
@@ -63,6 +69,8 @@ class PipelineTable:
         Candidates that may wait.
     n_of_gap : int
         Of them that one gap may hold.
+    n_a_step : int
+        Candidates that are described in a step at most.
     """
 
     rate: float
@@ -78,6 +86,7 @@ class PipelineTable:
     resume: int
     n_queue: int
     n_of_gap: int
+    n_a_step: int
 
     @classmethod
     def of(cls, labeler: EcgLabeler | BreathLabeler) -> PipelineTable:
@@ -96,19 +105,19 @@ class PipelineTable:
         quality = QualityTable.of(front_end.quality, fs=rate)
         scale = replace(ScaleTable.of(front_end.segmenter.running_scale, rate=rate), burst=_BURST)
         segment = SegmentTable.of(front_end.segmenter)
-        decoder = DecoderTable.of(task, model.weights, lag=max(0.0, labeler.lag - _group._slack(task)))
+        decoder = DecoderTable.of(
+            task, model.weights, lag=max(0.0, labeler.lag - _group._slack(task)), rows=_ROWS[task.kind]
+        )
         lookahead, warm_up = (round(s * rate) for s in (front_end.features.lookahead, front_end.features.warm_up))
         # Candidates are no denser than extrema and splits can be, and wait until they may be described.
         density = min(1.0, 2 / (segment.reach + 1) + 1 / segment.shortest)
         n_of_gap = segment.longest_gap // segment.shortest + 1
+        n_a_step = max(1, round(_A_SECOND / rate))
         wait = max(quality.look, lookahead)
-        n_queue = (
-            math.ceil(density * max(wait - scale.ahead, 0))
-            + math.ceil(max(0.0, _BURST * density - 1) * scale.window)
-            + n_of_gap
-            + 4
-        )
-        resume = quality.look + n_queue + decoder.rows
+        late = math.ceil(density * max(wait - scale.ahead, 0))
+        behind = math.ceil(max(0.0, _BURST * density - n_a_step) * scale.window)
+        n_queue = late + behind + n_of_gap + 4
+        resume = quality.look + -(-n_queue // n_a_step) + decoder.rows
         for history in _RINGS:
             try:
                 describer = describer_of(model, ring=history)
@@ -140,6 +149,7 @@ class PipelineTable:
             resume=resume,
             n_queue=n_queue,
             n_of_gap=n_of_gap,
+            n_a_step=n_a_step,
         )
 
     def events(self, samples: ArrayLike) -> NDArray[np.int64]:
@@ -268,6 +278,7 @@ class PipelineTable:
             "resume": self.resume,
             "n_queue": self.n_queue,
             "n_of_gap": self.n_of_gap,
+            "n_a_step": self.n_a_step,
             "history": self.history,
         }
         tables = [

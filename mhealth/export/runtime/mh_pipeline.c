@@ -173,20 +173,20 @@ static void advance(mh_pipeline_state_t *state, const mh_pipeline_table_t *table
     }
 }
 
-/* Describe the first of the queue, if that can be done now, and show it to the decoder. */
-static void describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
+/* Describe the first of the queue and show it to the decoder; returns 0 if that cannot be done now. */
+static int describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
 {
     const mh_candidate_t *candidate = &state->queue[state->first];
     const uint32_t history = state->signal.mask + 1u, n = state->n_samples;
     uint32_t limit, at;
-    if (state->n_waiting == 0) { return; }
+    if (state->n_waiting == 0) { return 0; }
     at = state->start + candidate->position;
     limit = candidate->position + table->lookahead;
     if (limit < table->warm_up) { limit = table->warm_up; }
-    if ((int32_t)(at - state->judged) >= 0) { return; }
-    if (state->phase == RUNNING && (limit >= n || !table->describer->ready(model, limit))) { return; }
+    if ((int32_t)(at - state->judged) >= 0) { return 0; }
+    if (state->phase == RUNNING && (limit >= n || !table->describer->ready(model, limit))) { return 0; }
     advance(state, table, at, event);
-    if (state->front != at) { return; }
+    if (state->front != at) { return 0; }
     table->describer->describe(model, candidate, n > history ? n - history : 0u, n - 1u, limit < n ? limit : n - 1u,
                                state->potentials, state->shifts);
     if (state->is_decoding && !is_marked(state, state->bad, at)) {
@@ -194,6 +194,7 @@ static void describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *tabl
     }
     state->first = (uint16_t)(state->first + 1u == table->n_queue ? 0u : state->first + 1u);
     state->n_waiting--;
+    return 1;
 }
 
 /* What one step does beside taking its sample. */
@@ -203,8 +204,8 @@ static void work(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
     pop(state, table, event);
     if (state->phase != IDLE) {
         const int goes_on = propose(state, table);
-        uint32_t open;
-        describe(state, table, model, event);
+        uint32_t open, left = table->n_a_step;
+        while (left > 0 && describe(state, table, model, event)) { left--; }
         open = state->start + (state->n_waiting > 0 ? state->queue[state->first].position
                                                     : mh_segment_decided(&state->segment));
         if (state->phase == ENDING && !goes_on && state->n_waiting == 0) { open = state->start + state->n_samples; }

@@ -3,8 +3,8 @@
 
    Every sample goes to the judgement of quality; those of a stretch, which has no missing ones, to the running scale,
    the segmenter and the context of the model. A candidate waits until it may be described: until the samples that it
-   may know of are there, and it is known whether it is usable. One is described a step, so that no step takes much
-   longer than that. The decoder sees usable parts, from their first sample to the one after their last.
+   may know of are there, and it is known whether it is usable. At 250 Hz one is described a step, so that no step takes
+   much longer than that. The decoder sees usable parts, from their first sample to the one after their last.
 
    A missing sample ends the stretch. What is left of it is finished in the steps that follow, and the next one starts
    at the first sample that is there `resume` samples later; what comes before is not usable. */
@@ -44,6 +44,7 @@ typedef struct {
     uint16_t resume;    /* samples from the one that ended a stretch to the next stretch at the earliest */
     uint16_t n_queue;   /* candidates that may wait */
     uint16_t n_of_gap;  /* of them that one gap may hold */
+    uint8_t n_a_step;   /* that are described in a step at most */
     uint8_t unusable;   /* label of what cannot be used */
 } mh_pipeline_table_t;
 

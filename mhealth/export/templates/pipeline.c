@@ -11,6 +11,7 @@ static const mh_pipeline_table_t @name@_pipeline = {
     .resume = @resume@,
     .n_queue = @n_queue@,
     .n_of_gap = @n_of_gap@,
+    .n_a_step = @n_a_step@,
     .unusable = @NAME@_UNUSABLE,
 };
 

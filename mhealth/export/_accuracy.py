@@ -1,0 +1,146 @@
+"""Labels in whole numbers beside those of the model that they come from, on recordings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mhealth.core import UNUSABLE, Recording, Spans
+from mhealth.errors import InvalidSignalError
+from mhealth.export._pipeline import MISSING, PipelineTable
+
+if TYPE_CHECKING:
+    from mhealth.labeling import BreathLabeler, EcgLabeler
+
+__all__ = ["Agreement", "agreement", "alone", "converted", "label_in_whole_numbers", "leads_of"]
+
+_FILLED = 4096.0
+"""Units that a lead moves through: those of a converter with 12 bits."""
+
+_NEAR = 0.04
+"""Seconds within which edges of the same wave count as the same: the narrowest window that experts' marks have."""
+
+
+def converted(lead: ArrayLike, *, units: float = _FILLED) -> NDArray[np.int32]:
+    """Return a lead as a converter gives it whose range it fills.
+
+    Parameters
+    ----------
+    lead : array_like of shape (n,)
+        NaN is missing.
+    units : float
+        Of the converter, between the 0.1 % and the 99.9 % quantile of the lead; all 16 bits are there for what lies
+        beyond.
+
+    Raises
+    ------
+    InvalidSignalError
+        If the lead has no samples, or never moves.
+    """
+    values = np.asarray(lead, np.float64)
+    known = values[~np.isnan(values)]
+    low, high = np.quantile(known, [0.001, 0.999]) if len(known) else (0.0, 0.0)
+    if not high > low:
+        what = "never moves" if len(known) else "has no samples"
+        raise InvalidSignalError(f"lead {what}; expected a signal of some minutes. Leave this recording out.")
+    adc = np.full(len(values), MISSING, np.int32)
+    adc[~np.isnan(values)] = np.clip(np.rint((known - (low + high) / 2) * (units / (high - low))), -(2**15), 2**15 - 1)
+    return adc
+
+
+def leads_of(labeler: EcgLabeler | BreathLabeler, recording: Recording) -> tuple[list[NDArray[np.int32]], float]:
+    """Return the leads of a recording at the model's internal rate as a converter gives them.
+
+    Returns
+    -------
+    leads : list of ndarray of int32
+        Those that move; others are empty.
+    ratio : float
+        Samples of the recording for each of theirs.
+    """
+    resampler = labeler._fitted().task.front_end.segmenter.resampler
+    leads, ratio = [], 1.0
+    for lead in recording.signals.T:
+        stream = resampler.open(fs=recording.fs)
+        samples = np.concatenate([stream.push(np.ascontiguousarray(lead)), stream.flush()])
+        ratio = float(stream.ratio)
+        try:
+            leads.append(converted(samples))
+        except InvalidSignalError:
+            leads.append(np.empty(0, np.int32))
+    return leads, ratio
+
+
+def label_in_whole_numbers(labeler: EcgLabeler | BreathLabeler, table: PipelineTable, recording: Recording) -> Spans:
+    """Return what the exported C finds in a recording, each channel alone."""
+    leads, ratio = leads_of(labeler, recording)
+    rows = [
+        (round(onset * ratio), round(peak * ratio) if peak < 2**32 - 1 else -1, round(offset * ratio), label, k, np.nan)
+        for k, lead in enumerate(leads)
+        for label, _, onset, peak, offset in table.events(lead).tolist()
+    ]
+    return Spans.from_rows(sorted(rows), fs=recording.fs, channels=recording.channels, classes=table.labels)
+
+
+def alone(labeler: EcgLabeler | BreathLabeler) -> EcgLabeler | BreathLabeler:
+    """Return the labeler with each channel on its own, as the export has it."""
+    from sklearn.base import clone
+
+    single = clone(labeler)
+    single.model_ = labeler._fitted()
+    if "leads" in single.get_params():
+        single.set_params(leads="independent")
+    return single
+
+
+class Agreement(NamedTuple):
+    """How far labels in whole numbers are those of the model.
+
+    Attributes
+    ----------
+    n_waves : int
+        Of the model.
+    f1 : float
+        Of waves that both have, with both edges within 40 ms, in per cent.
+    """
+
+    n_waves: int
+    f1: float
+
+
+def agreement(model: Spans, exported: Spans, *, near: float = _NEAR) -> Agreement:
+    """Compare the waves of one recording.
+
+    Parameters
+    ----------
+    model, exported : Spans
+        Of the same recording.
+    near : float
+        Seconds within which both edges must agree.
+    """
+    reach = near * model.fs
+    keys = [_by_channel_and_label(spans) for spans in (model, exported)]
+    both = 0
+    for key, waves in keys[0].items():
+        others = iter(sorted(keys[1].get(key, [])))
+        other = next(others, None)
+        for onset, offset in sorted(waves):
+            while other is not None and other[0] < onset - reach:
+                other = next(others, None)
+            if other is not None and abs(other[0] - onset) <= reach and abs(other[1] - offset) <= reach:
+                both += 1
+                other = next(others, None)
+    n_model, n_exported = (sum(map(len, found.values())) for found in keys)
+    return Agreement(n_model, 200.0 * both / (n_model + n_exported) if n_model + n_exported else 100.0)
+
+
+def _by_channel_and_label(spans: Spans) -> dict[tuple[int, str], list[tuple[int, int]]]:
+    """Return the edges of the waves of each channel and label."""
+    found: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    columns = (spans.onset, spans.offset, spans.label, spans.channel)
+    for onset, offset, label, channel in zip(*(column.tolist() for column in columns), strict=True):
+        if spans.classes[label] != UNUSABLE:
+            found.setdefault((channel, spans.classes[label]), []).append((onset, offset))
+    return found
