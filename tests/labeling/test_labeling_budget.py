@@ -11,6 +11,7 @@ from mhealth.errors import InvalidParameterError
 from mhealth.labeling import EcgLabeler, NetworkEmission, load
 from mhealth.labeling._ecg_task import ECG, ECG_MCU
 from mhealth.labeling._features import FeatureStream
+from mhealth.metrics import score_breaths, score_delineation
 
 KEPT = 1024
 """Samples that a microcontroller keeps of an ECG: 4.1 s at 250 Hz."""
@@ -67,3 +68,29 @@ def test_so_does_one_of_breathing(tmp_path):
 def test_a_budget_is_for_sparse_codes_of_single_leads(bad):
     with pytest.raises(InvalidParameterError, match="budget='cortex-m3' sizes the sparse codes of single leads"):
         EcgLabeler(budget="cortex-m3", **bad).fit([], [])
+
+
+def table_bytes(model):
+    """Return the flash memory that a model's tables take: int8, but half a Gram matrix and the CRF in int16."""
+    emission, weights = model.emission, model.weights
+    atoms = sum(dictionary.atoms.size for dictionary in model.dictionaries)
+    gram = sum(dictionary.n_atoms * (dictionary.n_atoms + 1) for dictionary in model.dictionaries)
+    layers = emission.of_dense.size + emission.of_codes.size + emission.second.size + emission.last.size
+    biases = 4 * (emission.threshold.size + emission.second_threshold.size + emission.bias.size)
+    return atoms + gram + layers + biases + 2 * sum(part.size for part in weights)
+
+
+@pytest.mark.parametrize(("name", "most"), [("ecg-mcu", 16_000), ("respiration-mcu", 14_000)])
+def test_the_tables_of_a_shipped_model_leave_room_for_the_program(name, most):
+    """Of 40,000 bytes of flash memory the program takes half."""
+    model = load(name).model_
+    assert model.task.budget == "cortex-m3"
+    assert table_bytes(model) < most
+    assert table_bytes(load(name.removesuffix("-mcu")).model_) > 1.5 * table_bytes(model)
+
+
+def test_the_shipped_models_find_what_was_simulated():
+    recording, truth = ecg(11, fs=500.0, duration=40.0)
+    assert score_delineation([(truth, load("ecg-mcu").label(recording))]).macro() > 95
+    recording, truth = breathing(20)
+    assert score_breaths([(truth, load("respiration-mcu").label(recording))]).f1(0.5) > 95
