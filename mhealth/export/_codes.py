@@ -80,7 +80,7 @@ class DictionaryTable:
         return (self.atoms * (self.multipliers / 2.0**_MULTIPLIER_BITS)).T
 
     def error(self, dictionary: Dictionary) -> float:
-        """Return the root mean square of the atoms' rounding errors, each as the norm of the difference."""
+        """Return the root mean square of the rounding errors of atoms, each the norm of the difference."""
         return float(np.sqrt(np.mean(np.sum((self.restored - dictionary.atoms) ** 2, axis=1))))
 
 
@@ -187,6 +187,11 @@ class CodesTable:
     def lookahead_samples(self) -> int:
         """Samples after a candidate that its windows look ahead to."""
         return max((window.stop - 1 for window in self.windows), default=0)
+
+    def errors(self, model: Model) -> dict[str, float]:
+        """Return the rounding error of each dictionary, by its name: see `DictionaryTable.error`."""
+        pairs = enumerate(zip(self.dictionaries, model.dictionaries, strict=True))
+        return {exact.name or f"dictionary {k}": table.error(exact) for k, (table, exact) in pairs}
 
     def open(self) -> CodesTwin:
         """Return the twin of the C."""

@@ -39,14 +39,14 @@ class LayerTable:
     multipliers: NDArray[np.int32]
 
     @classmethod
-    def of(cls, weights: NDArray[np.floating], *, bits: NDArray[np.int64] | int) -> LayerTable:
+    def of(cls, weights: NDArray[np.floating], *, bits: int) -> LayerTable:
         """Return the table of a layer.
 
         Parameters
         ----------
         weights : ndarray of floats, shape (n_rows, n_columns)
-        bits : int or ndarray of int, shape (n_columns,)
-            Bits after the point of the outputs, less those of the inputs.
+        bits : int
+            Bits that the outputs have more after the point than the inputs.
 
         Raises
         ------
@@ -55,12 +55,17 @@ class LayerTable:
         """
         exact = weights.astype(np.float64)
         step = np.maximum(np.abs(exact).max(axis=0, initial=0.0), 2.0**-20) / 127
-        multipliers = np.rint(step * 2.0 ** (32 + np.asarray(bits, np.float64)))
+        multipliers = np.rint(step * 2.0 ** (32 + bits))
         if multipliers.max() >= 2**31:
             raise InvalidParameterError(
                 f"A layer has weights up to {np.abs(exact).max():g}, too large to be exported. Train with more decay."
             )
         return cls(weights=np.rint(exact / step).astype(np.int8), multipliers=multipliers.astype(np.int32))
+
+    def error(self, weights: NDArray[np.floating], *, bits: int) -> float:
+        """Return the rounding error of the weights: the norm of the difference, as a share of theirs."""
+        restored = self.weights * (self.multipliers / 2.0 ** (32 + bits))
+        return float(np.linalg.norm(restored - weights) / max(np.linalg.norm(weights), 1e-30))
 
 
 class Outputs(NamedTuple):
@@ -112,24 +117,23 @@ class EmissionTable:
             If it is larger than whole numbers of 16 and 32 bits allow.
         """
         emission, task = model.emission, model.task
-        n_states = emission.n_states
         if max(emission.of_dense.shape[0], *emission.second.shape) > _MOST_ROWS:
             raise InvalidParameterError(
                 f"An emission with layers of {' and '.join(map(str, emission.second.shape))} codes above "
                 f"{emission.of_dense.shape[0]} numbers cannot be exported; expected at most {_MOST_ROWS} each."
             )
-        unit = task.shift_unit * task.front_end.rate
-        in_samples = np.repeat([1.0, unit], [4 * n_states, 2 * n_states])
         return cls(
-            of_dense=LayerTable.of(emission.of_dense, bits=HIDDEN_BITS - DENSE_BITS),
-            of_codes=LayerTable.of(emission.of_codes, bits=HIDDEN_BITS - CODE_BITS),
+            **{name: LayerTable.of(weights, bits=bits) for name, (weights, bits) in _layers(model).items()},
             threshold=_int16(emission.threshold, HIDDEN_BITS),
-            second=LayerTable.of(emission.second, bits=0),
             second_threshold=_int16(emission.second_threshold, HIDDEN_BITS),
-            last=LayerTable.of(emission.last * in_samples, bits=POTENTIAL_BITS - HIDDEN_BITS),
-            bias=_int16(emission.bias * in_samples, POTENTIAL_BITS),
+            bias=_int16(emission.bias * _in_samples(model), POTENTIAL_BITS),
             farthest=round(task.farthest_edge * task.front_end.rate),
         )
+
+    def errors(self, model: Model) -> dict[str, float]:
+        """Return the rounding error of each layer's weights: the norm of the difference, as a share of theirs."""
+        layers = _layers(model).items()
+        return {name: getattr(self, name).error(weights, bits=bits) for name, (weights, bits) in layers}
 
     @property
     def n_states(self) -> int:
@@ -161,6 +165,23 @@ class EmissionTable:
         members += [f"    .n_states = {self.n_states}", f"    .farthest = {self.farthest}"]
         rows = ",\n".join(members)
         return "\n".join([*parts, f"static const mh_emission_table_t {name} = {{\n{rows}\n}};\n"])
+
+
+def _in_samples(model: Model) -> NDArray[np.float64]:
+    """Return what outputs are multiplied by, so that shifts are in samples at the internal rate."""
+    unit = model.task.shift_unit * model.task.front_end.rate
+    return np.repeat([1.0, unit], [4 * model.emission.n_states, 2 * model.emission.n_states])
+
+
+def _layers(model: Model) -> dict[str, tuple[NDArray[np.floating], int]]:
+    """Return the weights of each layer, and the bits that its outputs have more after the point than its inputs."""
+    emission = model.emission
+    return {
+        "of_dense": (emission.of_dense, HIDDEN_BITS - DENSE_BITS),
+        "of_codes": (emission.of_codes, HIDDEN_BITS - CODE_BITS),
+        "second": (emission.second, 0),
+        "last": (emission.last * _in_samples(model), POTENTIAL_BITS - HIDDEN_BITS),
+    }
 
 
 def _int16(values: NDArray[np.floating], bits: int) -> NDArray[np.int16]:
