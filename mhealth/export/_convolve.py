@@ -16,8 +16,11 @@ __all__ = ["ConvolveTable", "c_array"]
 _TOGETHER = 4
 """Outputs that a kernel computes together: their sums, an input and its weights fit the registers of a Cortex-M3."""
 
-_UNROLLED = 64
-"""Inputs up to which `speed` writes out a tap: 36 bytes of code each."""
+_UNROLLED = 128
+"""Inputs of all taps up to which `speed` writes out a kernel: 27 bytes of code each."""
+
+_MOST_TAPS = 32
+"""``MH_CONVOLVE_TAPS``"""
 
 _MOST = 2**16 - 1
 """Largest size of a layer that its table can hold."""
@@ -65,19 +68,24 @@ class ConvolveTable:
                     f"layer {k} of the network is in {np.dtype(layer.NUMBER)}; expected int8. Quantise the network."
                 )
             weights = layer.weights
-            sizes = (weights[:, :, 0].size, weights.shape[2], _ring_size(layer), layer.stride)
-            if max(sizes) > _MOST or k > 255:
+            sizes = (weights.shape[2], _ring_size(layer), layer.stride)
+            if max(sizes) > _MOST or layer.n_taps > _MOST_TAPS or k > 255:
                 raise InvalidParameterError(
                     f"layer {k} of {weights.shape[0]} taps, {layer.dilation} apart, from {weights.shape[1]} to "
-                    f"{weights.shape[2]} numbers, every {layer.stride}, is too large: expected a ring below 64 KB. "
-                    "Train a smaller network."
+                    f"{weights.shape[2]} numbers, every {layer.stride}, is too large: expected at most {_MOST_TAPS} taps, and a "
+                    "ring below 64 KB. Train a smaller network."
+                )
+            if weights.min() < -127:
+                raise InvalidParameterError(
+                    f"layer {k} has weights of -128; expected -127 to 127, as LiteRT quantises. Quantise the network anew."
                 )
             if layer.addition is not None:
                 factors = _factors(layer.addition)
-                if (2**30, 0) not in factors[:2] or factors[2][1] >= 0:
+                bounds = layer.addition.bounds
+                if (2**30, 0) not in factors[:2] or factors[2][1] >= 0 or bounds != (-128, 127):
                     raise InvalidParameterError(
-                        f"layer {k} adds with multipliers and shifts {factors}; expected 2^30 and 0 for one of both "
-                        "sides and a negative shift for the sums, as LiteRT has it (ADD)."
+                        f"layer {k} adds with multipliers and shifts {factors} and bounds {bounds}; expected 2^30 and "
+                        "0 for one of both sides, a negative shift for the sums, and no bounds, as LiteRT has it (ADD)."
                     )
             # As C rescales without a wider number; only a bias beyond all reason comes near.
             largest = 255.0 * np.abs(weights.astype(np.float64)).sum(axis=(0, 1)) + np.abs(
@@ -122,12 +130,10 @@ class ConvolveTable:
         packed = [_paired(x.weights) if x.weights.shape[:2] in kernels else _packed(x.weights) for x in layers]
         numbers = [layer.folded for layer in layers]
         parts.append(c_array("uint32_t", f"{name}_weights", np.concatenate(packed)))
-        for kind, number, values in (
-            ("int32_t", "bias", [bias for bias, _, _ in numbers]),
-            ("int32_t", "multipliers", [multipliers for _, multipliers, _ in numbers]),
-            ("int8_t", "shifts", [shifts for _, _, shifts in numbers]),
-        ):
-            parts.append(c_array(kind, f"{name}_{number}", np.concatenate(values)))
+        channels = np.concatenate([np.stack([bias, multipliers], axis=1) for bias, multipliers, _ in numbers])
+        rows = "".join(f"    {{{bias}, {multiplier}}},\n" for bias, multiplier in channels.tolist())
+        parts.append(f"static const mh_channel_t {name}_channels[{len(channels)}] = {{\n{rows}}};\n")
+        parts.append(c_array("int8_t", f"{name}_shifts", np.concatenate([shifts for _, _, shifts in numbers])))
         additions = [layer.addition for layer in layers if layer.addition is not None]
         if additions:
             rows = "\n".join(f"    {_addition(addition)}," for addition in additions)
@@ -153,23 +159,30 @@ def _ring_size(layer: QuantizedConvolution) -> int:
 
 
 def _packed(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
-    """Return weights as C reads them: a word for four outputs, the first lowest, by tap, by input; zero for none."""
+    """Return weights as ``mh_convolve_any`` reads them: a word for four outputs, by four outputs, tap and input."""
+    words = _by_block(weights)[..., [0, 2, 1, 3]] + 128
+    return np.ascontiguousarray(words.astype(np.uint8)).view("<u4").astype(np.uint32).ravel()
+
+
+def _by_block(weights: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Return weights by four outputs, tap, input and output, shape (n_blocks, n_taps, n_inputs, 4), 0 for no output."""
     n_taps, n_inputs, n_outputs = weights.shape
     n_blocks = -(-n_outputs // _TOGETHER)
-    padded = np.zeros((n_taps * n_inputs, n_blocks * _TOGETHER), np.int8)
-    padded[:, :n_outputs] = weights.reshape(-1, n_outputs)
-    by_word = padded.reshape(-1, n_blocks, _TOGETHER).transpose(1, 0, 2)
-    return np.ascontiguousarray(by_word).view("<u4").ravel()
+    padded = np.zeros((n_taps, n_inputs, n_blocks * _TOGETHER), np.int64)
+    padded[..., :n_outputs] = weights
+    return padded.reshape(n_taps, n_inputs, n_blocks, _TOGETHER).transpose(2, 0, 1, 3)
 
 
 def _paired(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
-    """Return weights as kernels of `speed` read them: two words for four outputs, each 2^16 second + first."""
-    n_taps, n_inputs, n_outputs = weights.shape
-    n_blocks = -(-n_outputs // _TOGETHER)
-    padded = np.zeros((n_taps * n_inputs, n_blocks * _TOGETHER), np.int64)
-    padded[:, :n_outputs] = weights.reshape(-1, n_outputs)
-    words = padded[:, 0::2] + 2**16 * padded[:, 1::2]
-    return (words.reshape(-1, n_blocks, _TOGETHER // 2).transpose(1, 0, 2).ravel() % 2**32).astype(np.uint32)
+    """Return weights as kernels of `speed` read them: two words for four outputs, each 2^16 second + first.
+
+    By four outputs, by tap; then both words of the even inputs and both of the odd ones, so that none of the four which
+    are loaded together follow each other: pairs would be loaded in one instruction that takes longer.
+    """
+    blocks = _by_block(weights)
+    words = (blocks[..., 0::2] + 2**16 * blocks[..., 1::2]).swapaxes(2, 3)  # block, tap, word, input
+    parts = [words[..., parity::2].reshape(*words.shape[:2], -1) for parity in (0, 1)]
+    return (np.concatenate(parts, axis=2).ravel() % 2**32).astype(np.uint32)
 
 
 def _factors(addition: QuantizedAddition) -> list[tuple[int, int]]:
@@ -181,18 +194,17 @@ def _addition(addition: QuantizedAddition) -> str:
     factors = _factors(addition)
     wide = factors.index((2**30, 0))
     (narrow, narrow_shift), (total, sum_shift) = factors[1 - wide], factors[2]
-    low, high = addition.bounds
     zeros = addition.zero_points
     return (
         f"{{{narrow}, {total}, {-narrow_shift}, {-sum_shift}, {zeros[wide]}, {zeros[1 - wide]}, {zeros[2]}, "
-        f"{low}, {high}, {addition.layer}, {int(wide == 0)}}}"
+        f"{addition.layer}, {int(wide == 0)}}}"
     )
 
 
 def _rounding(layer: QuantizedConvolution) -> str:
     if layer.rounded_once:
         return "MH_CONVOLVE_ONCE"
-    return "MH_CONVOLVE_DOWN" if (layer.shifts < 0).all() else "MH_CONVOLVE_ANY"
+    return "MH_CONVOLVE_DOWN" if (layer.shifts < 0).all() and layer.bounds == (-128, 127) else "MH_CONVOLVE_ANY"
 
 
 def _row(
@@ -200,17 +212,15 @@ def _row(
 ) -> str:
     """Return the initialiser of a layer."""
     n_taps, n_inputs, n_outputs = layer.weights.shape
-    side_by_side = layer.dilation == 1 or n_taps == 1
-    run, gap = (n_taps * n_inputs, 0) if side_by_side else (n_inputs, (layer.dilation - 1) * n_inputs)
+    step = n_inputs * (layer.dilation if n_taps > 1 else 1)
     (silence, zero_point), (low, high) = layer.zero_points, layer.bounds
     return (
         f"    {{ /* {n_taps} taps, {layer.dilation} apart, from {n_inputs} to {n_outputs} numbers, every "
         f"{layer.stride} */\n"
-        f"        .kernel = {kernel}, .weights = {name}_weights + {weight}, .bias = {name}_bias + {output},\n"
-        f"        .multipliers = {name}_multipliers + {output}, .shifts = {name}_shifts + {output}, "
-        f".addition = {addition},\n"
-        f"        .ring = {ring}, .ring_size = {_ring_size(layer)}, .run = {run}, .gap = {gap}, "
-        f".n_used = {n_taps * n_inputs}, .n_inputs = {n_inputs},\n"
+        f"        .kernel = {kernel}, .weights = {name}_weights + {weight}, .channels = {name}_channels + {output},\n"
+        f"        .shifts = {name}_shifts + {output}, .addition = {addition},\n"
+        f"        .ring = {ring}, .ring_size = {_ring_size(layer)}, .step = {step}, "
+        f".n_taps = {n_taps}, .n_inputs = {n_inputs},\n"
         f"        .n_outputs = {n_outputs}, .skipped = {layer.n_skipped}, .stride = {layer.stride}, "
         f".silence = {silence}, .zero_point = {zero_point}, .low = {low}, .high = {high},\n"
         f"        .rounding = {_rounding(layer)},\n"
@@ -222,30 +232,35 @@ def _kernels(name: str, layers: tuple[QuantizedConvolution, ...]) -> dict[tuple[
     """Return name and definition of a kernel for each number of taps and inputs that layers have."""
     found: dict[tuple[int, ...], tuple[str, str]] = {}
     for n_taps, n_inputs in sorted({layer.weights.shape[:2] for layer in layers}):
-        weights = [layer.weights for layer in layers if layer.weights.shape[:2] == (n_taps, n_inputs)]
-        if n_inputs > _UNROLLED or min(w.min() for w in weights) < -127:
-            continue  # two weights of -128 together are too large to be multiplied at once
+        if n_taps * n_inputs > _UNROLLED:
+            continue
         kernel = f"{name}_{n_taps}x{n_inputs}"
-        taken = [f"MH_CONVOLVE_TAKE_TWO({i});" for i in range(0, n_inputs - 1, 2)]
-        taken += [f"MH_CONVOLVE_TAKE_ONE({n_inputs - 1});"] * (n_inputs % 2)
-        lines = "\n".join("        " + " ".join(taken[k : k + 4]) for k in range(0, len(taken), 4))
+        lines = []
+        for tap in range(n_taps):
+            lines += [f"in = taps[{tap}];", *_taken(n_inputs, 2 * n_inputs * tap)]
         found[n_taps, n_inputs] = (
             kernel,
             f"/* Layers of {n_taps} taps of {n_inputs} inputs. */\n"
             f"static const uint32_t *{kernel}(\n"
-            "    const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, const uint32_t *w, "
-            "int32_t sums[4])\n"
+            "    const mh_convolution_t *layer, const int8_t *const *taps, const uint32_t *w, int32_t sums[4])\n"
             "{\n"
-            f"    const uint32_t size = layer->ring_size, step = {n_inputs}u + layer->gap;\n"
+            "    const int8_t *in;\n"
             "    MH_CONVOLVE_START;\n"
-            f"    for (uint32_t tap = 0; tap < {n_taps}; ++tap, w += {2 * n_inputs}) {{\n"
-            "        const int8_t *in = ring + oldest;\n"
-            f"{lines}\n"
-            "        oldest += step;\n"
-            "        if (oldest >= size) { oldest -= size; }\n"
-            "    }\n"
-            "    MH_CONVOLVE_END;\n"
-            "    return w;\n"
-            "}\n",
+            "    (void)layer;\n"
+            + "".join(f"    {line}\n" for line in lines)
+            + f"    MH_CONVOLVE_END;\n    return w + {2 * n_inputs * n_taps};\n}}\n",
         )
     return found
+
+
+def _taken(n_inputs: int, first: int) -> list[str]:
+    """Return the statements of a tap whose weights start with word `first`, see `_paired`."""
+    odd, even = n_inputs // 2, n_inputs - n_inputs // 2
+    lines = []
+    for k in range(odd):
+        words = (k, even + k, 2 * even + k, 2 * even + odd + k)
+        loaded = ", ".join(f"w[{first + word}]" for word in words)
+        lines.append(f"MH_CONVOLVE_TAKE_TWO(in[{2 * k}], in[{2 * k + 1}], {loaded});")
+    if even > odd:
+        lines.append(f"MH_CONVOLVE_TAKE_ONE(in[{n_inputs - 1}], w[{first + odd}], w[{first + even + odd}]);")
+    return lines

@@ -110,8 +110,8 @@ def random_stack(rng, shapes) -> Convolutions:
             addition = QuantizedAddition(shape.shortcut, (after, zeros[shape.shortcut], of_sum), multiplied, shifted)
         layers.append(
             QuantizedConvolution(
-                weights=rng.choice([-128, 127], kernel).astype(np.int8) if rng.random() < 0.3
-                else rng.integers(-128, 128, kernel).astype(np.int8),
+                weights=rng.choice([-127, 127], kernel).astype(np.int8) if rng.random() < 0.3
+                else rng.integers(-127, 128, kernel).astype(np.int8),
                 bias=rng.integers(-(2**20), 2**20, shape.n_outputs).astype(np.int32),
                 multipliers=multipliers, shifts=shifts, zero_points=(zero, after), bounds=(int(low), int(high)),
                 stride=shape.stride, dilation=shape.dilation, padded=shape.causal, rounded_once=shape.dense,
@@ -196,8 +196,10 @@ def test_layers_that_c_has_no_room_for_are_refused():
         return Convolutions(layers=(QuantizedConvolution(**{**fields, **changes}),))
 
     ConvolveTable.of(layer(dilation=2**15 - 2))
-    with pytest.raises(InvalidParameterError, match="is too large: expected a ring below 64 KB"):
+    with pytest.raises(InvalidParameterError, match="is too large: expected at most 32 taps"):
         ConvolveTable.of(layer(dilation=2**15 - 1))
+    with pytest.raises(InvalidParameterError, match=r"weights of -128; expected -127 to 127"):
+        ConvolveTable.of(layer(weights=np.full((2, 2, 1), -128, np.int8)))
     with pytest.raises(InvalidParameterError, match=r"sums · 2\^shift"):
         ConvolveTable.of(layer(shifts=np.array([-31], np.int32), bias=np.array([2**30], np.int32) * -1 - 2**29))
 

@@ -3,9 +3,11 @@
 #ifdef __GNUC__
 #define INLINED __attribute__((always_inline))
 #define APART __attribute__((noinline))
+#define HELD(value) __asm__ volatile("" : "+r"(value)) /* the compiler keeps it as it is, in a register */
 #else
 #define INLINED
 #define APART
+#define HELD(value) ((void)0)
 #endif
 
 void mh_convolve_init(mh_convolve_state_t *state, const mh_convolve_table_t *table)
@@ -42,49 +44,69 @@ static inline INLINED int32_t shifted_down(int32_t value, int32_t shift)
 }
 
 /* What is rare, slower. */
-static APART int32_t rescaled_any(const mh_convolution_t *layer, int32_t value, int32_t multiplier, int32_t shift)
+static APART int32_t rescaled_any(int32_t value, int32_t multiplier, int32_t shift, bool once)
 {
-    if (layer->rounding == MH_CONVOLVE_ANY) { return mh_rescaled(value, multiplier, shift); }
+    if (!once) { return mh_rescaled(value, multiplier, shift); }
     const int64_t product = (int64_t)mh_abs(value) * multiplier;
     const int32_t size = (int32_t)((product + ((int64_t)1 << (30 - shift))) >> (31 - shift));
     return value < 0 ? -size : size;
 }
 
-static void add(const mh_addition_t *addition, uint32_t n_outputs, int8_t *own, const int8_t *other)
+/* Turn sums of products into outputs. */
+static APART void finish(
+    const mh_convolution_t *layer, const mh_channel_t *channel, const int8_t *shift, const int32_t *sum, int8_t *out,
+    const int8_t *end)
 {
-    const mh_addition_t how = *addition; /* a copy, of which the compiler knows that `own` is no part */
-    const int8_t *wide = how.own_is_wide ? own : other, *narrow = how.own_is_wide ? other : own;
-    const bool exactly = how.narrow_shift == 0;
-    const int32_t half = exactly ? 0 : (int32_t)1 << (how.narrow_shift - 1), down = exactly ? 0 : -1;
-    const int8_t *end = own + n_outputs;
+    const int32_t zero_point = layer->zero_point;
+    if (layer->rounding != MH_CONVOLVE_DOWN) {
+        const bool once = layer->rounding == MH_CONVOLVE_ONCE;
+        for (; out != end; ++channel) {
+            const int32_t value = rescaled_any(*sum++ + channel->bias, channel->multiplier, *shift++, once);
+            *out++ = (int8_t)mh_clip(zero_point + value, layer->low, layer->high);
+        }
+        return;
+    }
     do {
-        /* 20 bits more on the way to a common scale, as LiteRT has them, so that little is lost. */
-        const int32_t exact = (*wide++ - how.wide_zero) * (1 << 19);
-        const int32_t high = scaled((*narrow++ - how.narrow_zero) * (1 << 20), how.narrow);
-        const int32_t rounded = (high + half + ((high >> 31) & down)) >> how.narrow_shift;
-        const int32_t sum = how.sum_zero + shifted_down(scaled(exact + rounded, how.sum), how.sum_shift);
-        *own++ = (int8_t)mh_clip(sum, how.low, how.high);
-    } while (own != end);
+        const int32_t high = scaled(*sum++ + channel->bias, channel->multiplier);
+        ++channel;
+        *out++ = mh_to_int8(zero_point + shifted_down(high, -*shift++));
+    } while (out != end);
 }
+
+/* Sums that wait to be finished together. */
+#define TOGETHER 32
 
 static void convolve(const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, int8_t *out)
 {
+    const int8_t *taps[MH_CONVOLVE_TAPS];
+    int32_t sums[TOGETHER];
     const uint32_t *w = layer->weights;
-    const int32_t *bias = layer->bias, *multipliers = layer->multipliers;
-    const int8_t *shifts = layer->shifts, *end = out + layer->n_outputs;
-    const int32_t zero_point = layer->zero_point, low = layer->low, high = layer->high;
-    int32_t sums[4];
+    for (uint32_t tap = 0; tap < layer->n_taps; ++tap) {
+        taps[tap] = ring + oldest;
+        oldest += layer->step;
+        if (oldest >= layer->ring_size) { oldest -= layer->ring_size; }
+    }
+    for (uint32_t first = 0; first < layer->n_outputs; first += TOGETHER) {
+        const uint32_t left = layer->n_outputs - first, count = left < TOGETHER ? left : TOGETHER;
+        for (uint32_t o = 0; o < count; o += 4) { w = layer->kernel(layer, taps, w, sums + o); }
+        finish(layer, layer->channels + first, layer->shifts + first, sums, out + first, out + first + count);
+    }
+}
+
+static APART void add(const mh_addition_t *how, int8_t *own, const int8_t *other, const int8_t *end)
+{
+    const int8_t *wide = how->own_is_wide ? own : other, *narrow = how->own_is_wide ? other : own;
+    const int32_t multiplier = how->narrow, sum_multiplier = how->sum;
+    const int32_t shift = how->narrow_shift, sum_shift = how->sum_shift, down = shift > 0 ? -1 : 0;
+    const int32_t half = shift > 0 ? (int32_t)1 << (shift - 1) : 0;
+    const int32_t wide_zero = how->wide_zero, narrow_zero = how->narrow_zero, sum_zero = how->sum_zero;
     do {
-        const int8_t *behind = end - out > 4 ? out + 4 : end;
-        const int32_t *sum = sums;
-        w = layer->kernel(layer, ring, oldest, w, sums);
-        do {
-            const int32_t total = *sum++ + *bias++, multiplier = *multipliers++, shift = *shifts++;
-            const int32_t value = layer->rounding == MH_CONVOLVE_DOWN ? shifted_down(scaled(total, multiplier), -shift)
-                                                                      : rescaled_any(layer, total, multiplier, shift);
-            *out++ = (int8_t)mh_clip(zero_point + value, low, high);
-        } while (out != behind);
-    } while (out != end);
+        /* 20 bits more on the way to a common scale, as LiteRT has them, so that little is lost. */
+        const int32_t high = scaled((*narrow++ - narrow_zero) * (1 << 20), multiplier);
+        const int32_t rounded = (high + half + ((high >> 31) & down)) >> shift;
+        const int32_t sum = (*wide++ - wide_zero) * (1 << 19) + rounded;
+        *own++ = mh_to_int8(sum_zero + shifted_down(scaled(sum, sum_multiplier), sum_shift));
+    } while (own != end);
 }
 
 const int8_t *mh_convolve_push(mh_convolve_state_t *state, const mh_convolve_table_t *table, const int8_t *input)
@@ -106,49 +128,46 @@ const int8_t *mh_convolve_push(mh_convolve_state_t *state, const mh_convolve_tab
         convolve(layer, state->memory + layer->ring, oldest, out);
         if (layer->addition != 0) {
             const uint32_t reader = layer->addition->layer + 1u; /* the layer whose newest input is what the other gave */
-            add(layer->addition, layer->n_outputs, out,
-                state->memory + table->layers[reader].ring + state->layers[reader].newest);
+            add(layer->addition, out, state->memory + table->layers[reader].ring + state->layers[reader].newest,
+                out + layer->n_outputs);
         }
     }
     return state->memory + table->output;
 }
 
-/* Multiply an input with the weights of four outputs, which come in one load. */
-#define TAKE(x, word) \
+/* The weights of outputs 0 and 1, and of outputs 2 and 3, as MH_CONVOLVE_TAKE_TWO multiplies them. */
+#define LOWER(word) ((int32_t)((word) & bytes) - 0x00800080)
+#define UPPER(word) ((int32_t)(((word) >> 8) & bytes) - 0x00800080)
+
+#define TAKE_TWO(i) \
     do { \
-        a += (int8_t)(word) * (x); \
-        b += (int8_t)((word) >> 8) * (x); \
-        c += (int8_t)((word) >> 16) * (x); \
-        d += (int8_t)((word) >> 24) * (x); \
+        int32_t x = in[i], y = in[(i) + 1]; \
+        uint32_t p = w[i], q = w[(i) + 1]; \
+        MH_CONVOLVE_SUMMED(x, y, p, q); \
+        MH_CONVOLVE_ADD(LOWER(p) * x + LOWER(q) * y, UPPER(p) * x + UPPER(q) * y); \
     } while (0)
 
 const uint32_t *mh_convolve_any(
-    const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, const uint32_t *w, int32_t sums[4])
+    const mh_convolution_t *layer, const int8_t *const *taps, const uint32_t *w, int32_t sums[4])
 {
-    int32_t a = 0, b = 0, c = 0, d = 0;
-    uint32_t at = oldest, left = layer->n_used;
+    const int8_t *const *end = taps + layer->n_taps;
+    uint32_t bytes = 0x00FF00FFu;
+    MH_CONVOLVE_START;
+    HELD(bytes);
     do {
-        const uint32_t room = layer->ring_size - at, run = layer->run < left ? layer->run : left;
-        const uint32_t count = run < room ? run : room;
-        const int8_t *in = ring + at;
-        if ((count & 1u) != 0) {
-            const int32_t x = *in++;
-            const uint32_t word = *w++;
-            TAKE(x, word);
+        const int8_t *in = *taps++, *behind = in + layer->n_inputs;
+        if (behind - in >= 4) {
+            do {
+                TAKE_TWO(0);
+                TAKE_TWO(2);
+                in += 4;
+                w += 4;
+                HELD(in);
+                HELD(w);
+            } while (behind - in >= 4);
         }
-        for (const int8_t *end = ring + at + count; in != end; in += 2, w += 2) {
-            const int32_t x = in[0], y = in[1];
-            const uint32_t p = w[0], q = w[1];
-            TAKE(x, p);
-            TAKE(y, q);
-        }
-        left -= count;
-        at += count + layer->gap;
-        if (at >= layer->ring_size) { at -= layer->ring_size; }
-    } while (left > 0);
-    sums[0] = a;
-    sums[1] = b;
-    sums[2] = c;
-    sums[3] = d;
+        for (; in != behind; ++in, ++w) { MH_CONVOLVE_ADD(LOWER(*w) * *in, UPPER(*w) * *in); }
+    } while (taps != end);
+    MH_CONVOLVE_END;
     return w;
 }

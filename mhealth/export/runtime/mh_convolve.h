@@ -12,10 +12,13 @@
 
 typedef struct mh_convolution mh_convolution_t;
 
-/* Adds the products of a layer's inputs, of which the oldest starts at ring[oldest], and of the weights of four outputs;
-   returns where the weights of the next four are. */
+/* Taps of a layer, at most. */
+#define MH_CONVOLVE_TAPS 32
+
+/* Writes the sums of the products of a layer's inputs, which start at taps[0] for its oldest tap and so on, and of the
+   weights of four outputs; returns where the weights of the next four are. */
 typedef const uint32_t *mh_convolve_kernel_t(
-    const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, const uint32_t *w, int32_t sums[4]);
+    const mh_convolution_t *layer, const int8_t *const *taps, const uint32_t *w, int32_t sums[4]);
 
 /* How the outputs of an earlier layer are added. Those of the larger scale, the wide ones, count half, exactly; the
    others, the narrow ones, and the sums are rescaled. */
@@ -27,15 +30,19 @@ typedef struct {
     int8_t wide_zero;
     int8_t narrow_zero;
     int8_t sum_zero;
-    int8_t low;
-    int8_t high;
     uint8_t layer;
     bool own_is_wide;
 } mh_addition_t;
 
+/* How the sums of an output are rescaled, beside their shift. */
+typedef struct {
+    int32_t bias;       /* less what the zero point of the inputs adds */
+    int32_t multiplier; /* as mh_rescaled takes it */
+} mh_channel_t;
+
 /* How a layer's sums of products become outputs. */
 typedef enum {
-    MH_CONVOLVE_DOWN, /* as mh_rescaled does, all shifts to the right */
+    MH_CONVOLVE_DOWN, /* as mh_rescaled does, all shifts to the right, and no bounds but those of int8 */
     MH_CONVOLVE_ANY,  /* as mh_rescaled does */
     MH_CONVOLVE_ONCE  /* rounded once, halves away from zero, as LiteRT does in dense layers */
 } mh_convolve_rounding_t;
@@ -43,15 +50,13 @@ typedef enum {
 struct mh_convolution {
     mh_convolve_kernel_t *kernel;  /* mh_convolve_any, or one for layers of this shape */
     const uint32_t *weights;       /* of four outputs at a time: by tap, the oldest first, by input; see the macros */
-    const int32_t *bias;           /* less what the zero point of the inputs adds */
-    const int32_t *multipliers;    /* of the sums, as mh_rescaled takes them */
+    const mh_channel_t *channels;
     const int8_t *shifts;
     const mh_addition_t *addition; /* or NULL */
     uint32_t ring;                 /* where its ring starts in the memory */
     uint16_t ring_size;            /* bytes: ((n_taps - 1) * dilation + 1) * n_inputs */
-    uint16_t run;                  /* bytes of a piece: a tap's inputs, or those of all taps if they lie side by side */
-    uint16_t gap;                  /* bytes from a piece to the next one */
-    uint16_t n_used;               /* n_taps * n_inputs */
+    uint16_t step;                 /* bytes from a tap to the next one: dilation * n_inputs */
+    uint16_t n_taps;
     uint16_t n_inputs;
     uint16_t n_outputs;
     uint16_t skipped;              /* inputs before the one that completes the first output */
@@ -90,40 +95,38 @@ void mh_convolve_init(mh_convolve_state_t *state, const mh_convolve_table_t *tab
    It stays where it is until the next one. */
 const int8_t *mh_convolve_push(mh_convolve_state_t *state, const mh_convolve_table_t *table, const int8_t *input);
 
-/* For layers of any shape: a word holds an input's weights of four outputs, the first lowest. */
+/* For layers of any shape: a word holds an input's weights of four outputs as bytes, 128 added; from the lowest byte on,
+   of outputs 0, 2, 1 and 3. */
 mh_convolve_kernel_t mh_convolve_any;
 
-/* What kernels for layers of one shape are made of: the products of inputs i and i + 1 of a tap at `in`, added to a, b,
-   c and d. A word holds the weights of two outputs, 2^16 second + first, so that one multiplication does for both. Two
-   such products have a sum of 16 bits for each output if no two weights together exceed 255; b and d take the upper
-   halves, a and c whole words, so that MH_CONVOLVE_END is left to take the upper halves from them. */
-#define MH_CONVOLVE_TAKE_TWO(i) \
+/* What kernels for layers of one shape are made of: two inputs x and y, multiplied with the weights p and q, r and s of
+   four outputs and added to a, b, c and d. A word holds the weights of two outputs, 2^16 second + first, so that one
+   multiplication does for both. Two such products have a sum of 16 bits for each output, as no weight is below -127;
+   b and d take the upper halves, a and c whole words, from which MH_CONVOLVE_END takes the upper halves. */
+#define MH_CONVOLVE_TAKE_TWO(first, second, word_p, word_q, word_r, word_s) \
     do { \
-        int32_t x = in[i], y = in[(i) + 1]; \
-        int32_t p = (int32_t)w[2 * (i)], q = (int32_t)w[2 * (i) + 1]; \
-        int32_t r = (int32_t)w[2 * (i) + 2], s = (int32_t)w[2 * (i) + 3]; \
+        int32_t x = first, y = second; \
+        uint32_t p = word_p, q = word_q, r = word_r, s = word_s; \
         MH_CONVOLVE_LOADED(x, y, p, q, r, s); \
-        p = p * x + r * y; \
-        q = q * x + s * y; \
-        a += (uint32_t)p; \
-        b += (p + 0x8000) >> 16; \
-        c += (uint32_t)q; \
-        d += (q + 0x8000) >> 16; \
-        MH_CONVOLVE_SUMMED(a, b, c, d); \
+        MH_CONVOLVE_ADD((int32_t)p * x + (int32_t)r * y, (int32_t)q * x + (int32_t)s * y); \
     } while (0)
 
-/* The same for input i alone, the last of an odd number. */
-#define MH_CONVOLVE_TAKE_ONE(i) \
+/* The same for the last input of an odd number. */
+#define MH_CONVOLVE_TAKE_ONE(x, p, q) MH_CONVOLVE_ADD((int32_t)(p) * (x), (int32_t)(q) * (x))
+
+#define MH_CONVOLVE_ADD(products_p, products_q) \
     do { \
-        const int32_t x = in[i], p = (int32_t)w[2 * (i)] * x, q = (int32_t)w[2 * (i) + 1] * x; \
-        a += (uint32_t)p; \
-        b += (p + 0x8000) >> 16; \
-        c += (uint32_t)q; \
-        d += (q + 0x8000) >> 16; \
+        const int32_t of_p = products_p, of_q = products_q; \
+        a += (uint32_t)of_p; \
+        b += (of_p + 0x8000) >> 16; \
+        c += (uint32_t)of_q; \
+        d += (of_q + 0x8000) >> 16; \
         MH_CONVOLVE_SUMMED(a, b, c, d); \
     } while (0)
 
-#define MH_CONVOLVE_START uint32_t a = 0, c = 0; int32_t b = 0, d = 0
+#define MH_CONVOLVE_START \
+    uint32_t a = 0, c = 0; \
+    int32_t b = 0, d = 0
 
 #define MH_CONVOLVE_END \
     do { \
@@ -138,7 +141,7 @@ mh_convolve_kernel_t mh_convolve_any;
 #ifdef __GNUC__
 #define MH_CONVOLVE_LOADED(x, y, p, q, r, s) \
     __asm__ volatile("" : "+r"(x), "+r"(y), "+r"(p), "+r"(q), "+r"(r), "+r"(s))
-#define MH_CONVOLVE_SUMMED(a, b, c, d) __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
+#define MH_CONVOLVE_SUMMED(a, b, c, d) __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d) : : "memory")
 #else
 #define MH_CONVOLVE_LOADED(x, y, p, q, r, s) ((void)0)
 #define MH_CONVOLVE_SUMMED(a, b, c, d) ((void)0)
