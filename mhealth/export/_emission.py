@@ -65,7 +65,7 @@ class LayerTable:
     def error(self, weights: NDArray[np.floating], *, bits: int) -> float:
         """Return the rounding error of the weights: the norm of the difference, as a share of theirs."""
         restored = self.weights * (self.multipliers / 2.0 ** (32 + bits))
-        return float(np.linalg.norm(restored - weights) / max(np.linalg.norm(weights), 1e-30))
+        return float(np.linalg.norm(restored - weights)) / max(float(np.linalg.norm(weights)), 1e-30)
 
 
 class Outputs(NamedTuple):

@@ -76,51 +76,38 @@ typedef struct {
     int32_t triangle[MOST_EARLIER][MOST_EARLIER]; /* Q13: L below its first row and its diagonal of ones */
 } mh_fit_t;
 
-/* What is left of an atom's correlation when so many chosen atoms are taken away. */
-static inline int32_t left_of(const mh_fit_t *fit, const int16_t *const rows[MOST_EARLIER], int32_t correlation,
-                              uint32_t atom, uint32_t count)
-{
-    int32_t left = correlation;
-    if (count > 0) { left -= rows[0][atom] * fit->coefficients[0]; }
-    if (count > 1) { left -= rows[1][atom] * fit->coefficients[1]; }
-    if (count > 2) { left -= rows[2][atom] * fit->coefficients[2]; }
-    if (count > 3) { left -= rows[3][atom] * fit->coefficients[3]; }
-    return left;
-}
+/* Part of an atom's correlation that the chosen atom s explains. */
+#define PART(s, atom) (rows[s][atom] * fit->coefficients[s])
 
-/* The atom of which most is left, of equals the first. */
-static inline uint32_t largest_of(const mh_fit_t *fit, const int16_t *const rows[MOST_EARLIER], uint32_t n_atoms,
-                                  const int32_t *correlation, uint32_t count)
-{
-    uint32_t best = 0;
-    int32_t most = 0;
-    for (uint32_t k = 0; k < n_atoms; k++) {
-        const int32_t size = mh_abs(left_of(fit, rows, correlation[k], k, count));
-        if (size > most) {
-            best = k;
-            most = size;
-        }
+/* Looks for the atom k of which most is left, of equals the first. */
+#define FIND_LARGEST(left)                   \
+    for (uint32_t k = 0; k < n_atoms; k++) { \
+        const int32_t size = mh_abs(left);   \
+        if (size > most) {                   \
+            most = size;                     \
+            best = k;                        \
+        }                                    \
     }
-    return best;
-}
 
 /* The atom that correlates most with what is left of the window; its correlation. Nothing but rounding is left of the
-   chosen ones. */
+   chosen ones. Most time goes here, so each number of chosen atoms has its own loop. */
 static uint32_t largest(const mh_fit_t *fit, const mh_dictionary_t *dictionary, const int32_t *correlation,
                         int32_t *found)
 {
     const uint32_t n_atoms = dictionary->n_atoms;
     const int16_t *rows[MOST_EARLIER];
-    uint32_t best;
+    uint32_t best = 0;
+    int32_t most = 0;
     for (uint32_t s = 0; s < fit->count; s++) { rows[s] = dictionary->gram + fit->atoms[s] * n_atoms; }
-    switch (fit->count) { /* so that compilers make a loop of each count: this is where most time goes */
-    case 0: best = largest_of(fit, rows, n_atoms, correlation, 0); break;
-    case 1: best = largest_of(fit, rows, n_atoms, correlation, 1); break;
-    case 2: best = largest_of(fit, rows, n_atoms, correlation, 2); break;
-    case 3: best = largest_of(fit, rows, n_atoms, correlation, 3); break;
-    default: best = largest_of(fit, rows, n_atoms, correlation, 4); break;
+    switch (fit->count) {
+    case 0: FIND_LARGEST(correlation[k]) break;
+    case 1: FIND_LARGEST(correlation[k] - PART(0, k)) break;
+    case 2: FIND_LARGEST(correlation[k] - PART(0, k) - PART(1, k)) break;
+    case 3: FIND_LARGEST(correlation[k] - PART(0, k) - PART(1, k) - PART(2, k)) break;
+    default: FIND_LARGEST(correlation[k] - PART(0, k) - PART(1, k) - PART(2, k) - PART(3, k)) break;
     }
-    *found = left_of(fit, rows, correlation[best], best, fit->count);
+    *found = correlation[best];
+    for (uint32_t s = 0; s < fit->count; s++) { *found -= PART(s, best); }
     return best;
 }
 

@@ -20,7 +20,8 @@ void mh_emission_push(mh_emission_state_t *state, const mh_emission_table_t *tab
     const uint32_t n_potentials = 4u * table->n_states;
     const mh_layer_t *layer = &table->of_dense, *const of_codes = &table->of_codes;
     uint32_t n_first = 0, n_second = 0;
-    int32_t sums[4], more[4] = {0, 0, 0, 0};
+    int32_t sums[4], more[4];
+    more[0] = more[1] = more[2] = more[3] = 0;
     for (uint32_t j = 0; j < layer->n_columns; j++) {
         const uint32_t k = j % 4;
         if (k == 0) {

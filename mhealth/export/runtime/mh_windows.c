@@ -19,24 +19,10 @@ static int32_t fill(int32_t *bins, int32_t n_points)
     return total;
 }
 
-/* The sum of neighbouring samples; four a turn, as a taken branch costs much. */
-static int32_t sum_of(const int16_t *samples, uint32_t count)
-{
-    int32_t sum = 0;
-    if ((count & 1u) != 0) { sum += *samples++; }
-    if ((count & 2u) != 0) {
-        sum += samples[0] + samples[1];
-        samples += 2;
-    }
-    for (const int16_t *const end = samples + (count & ~(uint32_t)3); samples != end; samples += 4) {
-        sum += samples[0] + samples[1] + samples[2] + samples[3];
-    }
-    return sum;
-}
-
 void mh_windows_cut(const mh_window_t *window, const mh_signal_t *signal, uint32_t first, uint32_t end,
                     uint32_t position, int32_t *bins)
 {
+    const int16_t *const samples = signal->samples;
     const uint8_t *const widths = window->widths;
     const uint32_t mask = signal->mask;
     const int32_t n_points = window->n_points;
@@ -56,11 +42,14 @@ void mh_windows_cut(const mh_window_t *window, const mh_signal_t *signal, uint32
                 continue;
             }
         }
-        const uint32_t count = stop - n, place = n & mask;
-        const uint32_t before_end = count <= mask - place ? count : mask - place + 1;
-        int32_t sum = sum_of(signal->samples + place, before_end);
-        if (before_end < count) { sum += sum_of(signal->samples, count - before_end); }
-        bins[b] = mh_quotient(sum * 256, (int32_t)count);
+        const int32_t count = (int32_t)(stop - n);
+        int32_t sum = 0;
+        if ((count & 1) != 0) { sum = samples[n++ & mask]; }
+        while (n != stop) { /* two a turn, as a taken branch costs much */
+            sum += samples[n++ & mask];
+            sum += samples[n++ & mask];
+        }
+        bins[b] = mh_quotient(sum * 256, count);
         total += bins[b];
     }
     if (is_cut) { total = fill(bins, n_points); }
