@@ -67,37 +67,7 @@ class ConvolveTable:
                 raise InvalidParameterError(
                     f"layer {k} of the network is in {np.dtype(layer.NUMBER)}; expected int8. Quantise the network."
                 )
-            weights = layer.weights
-            sizes = (weights.shape[2], _ring_size(layer), layer.stride)
-            if max(sizes) > _MOST or layer.n_taps > _MOST_TAPS or k > 255:
-                raise InvalidParameterError(
-                    f"layer {k} of {weights.shape[0]} taps, {layer.dilation} apart, from {weights.shape[1]} to "
-                    f"{weights.shape[2]} numbers, every {layer.stride}, is too large: expected at most {_MOST_TAPS} taps, and a "
-                    "ring below 64 KB. Train a smaller network."
-                )
-            if weights.min() < -127:
-                raise InvalidParameterError(
-                    f"layer {k} has weights of -128; expected -127 to 127, as LiteRT quantises. Quantise the network anew."
-                )
-            if layer.addition is not None:
-                factors = _factors(layer.addition)
-                bounds = layer.addition.bounds
-                if (2**30, 0) not in factors[:2] or factors[2][1] >= 0 or bounds != (-128, 127):
-                    raise InvalidParameterError(
-                        f"layer {k} adds with multipliers and shifts {factors} and bounds {bounds}; expected 2^30 and "
-                        "0 for one of both sides, a negative shift for the sums, and no bounds, as LiteRT has it (ADD)."
-                    )
-            # As C rescales without a wider number; only a bias beyond all reason comes near.
-            largest = 255.0 * np.abs(weights.astype(np.float64)).sum(axis=(0, 1)) + np.abs(
-                layer.bias.astype(np.float64)
-            )
-            shifts = layer.shifts.astype(np.float64)
-            most = float((largest * np.exp2(np.maximum(shifts, 0)) + np.exp2(np.maximum(-shifts, 0))).max())
-            if most >= 2**31:
-                raise InvalidParameterError(
-                    f"layer {k} has sums · 2^shift + 2^−shift up to {most:.3g}, expected below 2^31. Quantise the "
-                    "network with recordings like those it was trained on."
-                )
+            _check(k, layer)
         return cls(stack)
 
     def open(self) -> ConvolutionStream:
@@ -111,7 +81,7 @@ class ConvolveTable:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the rings and of the last output, ``MH_CONVOLVE_SIZE``."""
+        """Bytes of the rings and of the last output."""
         return sum(map(_ring_size, self.layers)) + self.layers[-1].weights.shape[2]
 
     def to_c(self, name: str, *, profile: Literal["size", "speed"] = "size") -> str:
@@ -152,6 +122,37 @@ class ConvolveTable:
             f".n_layers = {len(layers)}, .n_outputs = {layers[-1].bias.size},\n}};\n"
         )
         return "\n".join(parts)
+
+
+def _check(k: int, layer: QuantizedConvolution) -> None:
+    """Raise InvalidParameterError where C would not compute what the layer does."""
+    weights = layer.weights
+    if max(weights.shape[2], _ring_size(layer), layer.stride) > _MOST or layer.n_taps > _MOST_TAPS or k > 255:
+        raise InvalidParameterError(
+            f"layer {k} of {layer.n_taps} taps, {layer.dilation} apart, from {weights.shape[1]} to {weights.shape[2]} "
+            f"numbers, every {layer.stride}, is too large: expected at most {_MOST_TAPS} taps, and a ring below 64 KB. "
+            "Train a smaller network."
+        )
+    if weights.min() < -127:  # two weights of -128 in a word are too large to be multiplied at once
+        raise InvalidParameterError(
+            f"layer {k} has weights of -128; expected -127 to 127, as LiteRT has them. Quantise the network anew."
+        )
+    if layer.addition is not None:
+        factors, bounds = _factors(layer.addition), layer.addition.bounds
+        if (2**30, 0) not in factors[:2] or factors[2][1] >= 0 or bounds != (-128, 127):
+            raise InvalidParameterError(
+                f"layer {k} adds with multipliers and shifts {factors} and bounds {bounds}; expected 2^30 and 0 for "
+                "one of both sides, a negative shift for the sums, and no bounds, as LiteRT has it (ADD)."
+            )
+    # As C rescales without a wider number; only a bias beyond all reason comes near.
+    largest = 255.0 * np.abs(weights.astype(np.float64)).sum(axis=(0, 1)) + np.abs(layer.bias.astype(np.float64))
+    shifts = layer.shifts.astype(np.float64)
+    most = float((largest * np.exp2(np.maximum(shifts, 0)) + np.exp2(np.maximum(-shifts, 0))).max())
+    if most >= 2**31:
+        raise InvalidParameterError(
+            f"layer {k} has sums · 2^shift + 2^−shift up to {most:.3g}, expected below 2^31. Quantise the network with "
+            "recordings like those it was trained on."
+        )
 
 
 def _ring_size(layer: QuantizedConvolution) -> int:

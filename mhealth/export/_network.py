@@ -20,6 +20,9 @@ __all__ = ["SPARE", "NetworkTable", "NetworkTwin"]
 SPARE = 8
 """Outputs, at least, by which a candidate may be described later than it could be: so many more are kept."""
 
+_MOST_CLASSES = 8
+"""``MH_NETWORK_CLASSES``"""
+
 _DENSE_ONE = 2**11
 """What stands for 1 among the numbers that describe a candidate, Q4.11."""
 
@@ -66,12 +69,17 @@ class NetworkTable:
         Raises
         ------
         InvalidParameterError
-            If its network is not causal, or not in int8.
+            If its network is not causal, not in int8, or has too many classes.
         """
         network = context.network
         if not network.is_causal:
             raise InvalidParameterError(
                 f"network={network.name!r} reads whole recordings; expected a causal one. Export a labeler with a TCN."
+            )
+        if len(network.classes) - 1 > _MOST_CLASSES:
+            raise InvalidParameterError(
+                f"network={network.name!r} has {len(network.classes) - 1} classes beside {network.classes[0]}; "
+                f"expected at most {_MOST_CLASSES}."
             )
         settings, rate = network.input, network.rate
         pole = math.exp(-2 * math.pi * settings.cutoff / rate)

@@ -1,5 +1,7 @@
 """A network in whole numbers beside the segmenter: the C computes what the twin does, that nearly what floats do."""
 
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +28,12 @@ UNITS = 1000
 """ADC units of a millivolt."""
 
 
-def write_table(folder, table) -> None:
+def write_table(folder, table, profile="size") -> None:
     """Write what the driver includes: the table, and a state with its memory."""
     sizes = table.sizes
     lines = [
         '#include "mh_network.h"\n',
-        table.to_c("table"),
+        table.to_c("table", profile=profile),
         f"static int8_t memory[{sizes['memory']}];",
         f"static mh_convolve_layer_t layers[{sizes['layers']}];",
         f"static int8_t logits[{sizes['logits']}];",
@@ -43,11 +45,15 @@ def write_table(folder, table) -> None:
     (folder / "network_table.h").write_text("\n".join(lines))
 
 
+def compiled(folder) -> Path:
+    return compile_c([*SOURCES, HARNESS / "harness_host.c"], folder / "network", include=[HARNESS, folder])
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     folder = tmp_path_factory.mktemp("network")
     write_table(folder, TABLE)
-    return compile_c([*SOURCES, HARNESS / "harness_host.c"], folder / "network", include=[HARNESS, folder])
+    return compiled(folder)
 
 
 def lead_like_an_ecg(rng, n) -> np.ndarray:
@@ -85,13 +91,13 @@ def parsed(numbers) -> tuple[np.ndarray, np.ndarray]:
     return outputs, descriptions
 
 
-def assert_same(run, samples, scales, late=0) -> None:
+def assert_same(run, samples, scales, late=0, table=TABLE) -> None:
     """Compare what a program says with the twin; each candidate is described so many outputs after it could be."""
     candidates = np.arange(len(samples) % 5, len(samples), 5)
     body = np.stack([samples, scales], axis=1).ravel()
     numbers = np.concatenate([[len(candidates), late], candidates, [len(samples)], body]).astype(np.int32)
     outputs, descriptions = parsed(run(numbers))
-    expected, described = said_by_twin(samples, scales, candidates)
+    expected, described = said_by_twin(samples, scales, candidates, table)
     np.testing.assert_array_equal(outputs, expected)
     np.testing.assert_array_equal(descriptions, described)
 
@@ -204,6 +210,17 @@ def test_the_same_logits_say_the_same_as_to_floats_but_for_rounding(rng):
 
 
 @pytest.mark.realdata
+@pytest.mark.parametrize("profile", ["size", "speed"])
+def test_the_c_computes_what_the_twin_does_on_leads_of_people(data_dir, tmp_path, profile):
+    table = NetworkTable.of(load("tcn-int8").model_.task.front_end.features.context)
+    write_table(tmp_path, table, profile)
+    program = compiled(tmp_path)
+    for recording, _, _ in islice(Ludb(data_dir / "ludb"), 2):
+        samples = np.round(UNITS * recording.signals[::2, 1]).astype(np.int64)
+        assert_same(lambda numbers: run_program(program, numbers), samples, scales_of(samples), table=table)
+
+
+@pytest.mark.realdata
 def test_leads_of_people_are_described_nearly_as_by_floats(data_dir):
     """Inputs that are off by one in 600 shift logits by a fifth of their unit on average: 0.02 of log odds."""
     context = load("tcn-int8").model_.task.front_end.features.context
@@ -230,3 +247,6 @@ def test_what_c_cannot_run_is_refused():
     floats = Network.from_bytes((Path(__file__).parents[1] / "data" / "tcn" / "float.npz").read_bytes())
     with pytest.raises(InvalidParameterError, match="is in float32; expected int8"):
         NetworkTable.of(NetworkContext(network=floats))
+    many = replace(NETWORK, classes=tuple("abcdefghij"))
+    with pytest.raises(InvalidParameterError, match="has 9 classes beside a; expected at most 8"):
+        NetworkTable.of(NetworkContext(network=many))

@@ -75,16 +75,13 @@ typedef struct {
     uint16_t n_outputs; /* of the last layer */
 } mh_convolve_table_t;
 
-/* Bytes of memory that a table asks for. */
-#define MH_CONVOLVE_SIZE(table) ((table).output + (table).n_outputs)
-
 typedef struct {
     uint16_t newest; /* where the newest input starts in the ring */
     uint16_t wait;   /* inputs to come before the one that completes the next output */
 } mh_convolve_layer_t;
 
 typedef struct {
-    int8_t *memory;              /* the caller's: MH_CONVOLVE_SIZE(table) */
+    int8_t *memory;              /* the caller's: table->output + table->n_outputs bytes */
     mh_convolve_layer_t *layers; /* the caller's: n_layers */
 } mh_convolve_state_t;
 

@@ -100,51 +100,68 @@ bool mh_network_knows(const mh_network_state_t *state, const mh_network_table_t 
 /* Return a / b, rounded down; a >= -8192 b. */
 static int32_t divided(int32_t a, uint32_t b) { return (int32_t)(((uint32_t)a + b * 8192u) / b) - 8192; }
 
-/* Return the slot of the output `after` of that of a sample `q` strides after the start, as far as it is kept. */
-static uint32_t slot_of(const mh_network_state_t *state, const mh_network_table_t *table, uint32_t q, int32_t after)
+/* The latest outputs, as a candidate sees them. */
+typedef struct {
+    uint32_t newest; /* output */
+    int32_t lead;    /* outputs from that of the candidate's sample to the newest */
+    int32_t last;    /* outputs from the newest to the oldest that is kept */
+    uint32_t mask;
+} a_view_t;
+
+/* Return the slot of the output `after` that of the candidate's sample, as far as it is kept. */
+static inline uint32_t slot_of(a_view_t view, int32_t after)
 {
-    const uint32_t kept = state->n_outputs < table->n_rows ? state->n_outputs : table->n_rows;
-    const int32_t before = (int32_t)(state->n_outputs - 1u - q) - after; /* the newest one */
-    return (state->n_outputs - 1u - (uint32_t)mh_clip(before, 0, (int32_t)kept - 1)) & (table->n_rows - 1u);
+    return (view.newest - (uint32_t)mh_clip(view.lead - after, 0, view.last)) & view.mask;
 }
 
-/* Return the log odds of a class at an output, Q4.11. */
-static int32_t odds_of(const mh_network_state_t *state, const mh_network_table_t *table, uint32_t slot, uint32_t c)
+/* Write the log odds of all classes at an output, Q4.11. */
+static void read_odds(const mh_network_state_t *state, const mh_network_table_t *table, uint32_t slot, int16_t *odds)
 {
     const int8_t *logits = state->logits + slot * (table->n_classes + 1u);
-    const int32_t odds = mh_rounded_shift((logits[c + 1u] - logits[0]) * table->odds, table->odds_shift);
-    return mh_clip(odds, -table->odds_limit, table->odds_limit);
+    const int32_t none = logits[0], factor = table->odds, shift = table->odds_shift, limit = table->odds_limit;
+    const int32_t half = (int32_t)1 << (shift - 1);
+    for (uint32_t c = 0; c < table->n_classes; ++c) {
+        odds[c] = (int16_t)mh_clip(((logits[c + 1u] - none) * factor + half) >> shift, -limit, limit);
+    }
 }
 
 void mh_network_describe(
     const mh_network_state_t *state, const mh_network_table_t *table, uint32_t position, int16_t *dense)
 {
     const uint32_t n_classes = table->n_classes, stride = table->stride, q = position / stride;
-    const int32_t r = (int32_t)(position % stride);
+    const int32_t r = (int32_t)(position % stride), whole = 2 * (int32_t)stride;
     if (state->n_outputs == 0) {
         for (uint32_t k = 0; k < MH_NETWORK_DENSE(table); ++k) { dense[k] = 0; }
         return;
     }
+    const uint32_t newest = state->n_outputs - 1u, mask = table->n_rows - 1u;
+    const a_view_t view = {newest, (int32_t)(newest - q), (int32_t)(newest < mask ? newest : mask), mask};
+    int16_t rows[2][MH_NETWORK_CLASSES]; /* log odds of output j at j & 1 */
+    int32_t known = INT32_MAX;           /* the later output of the two in `rows` */
     for (uint32_t k = 0; k < table->n_near; ++k) {
         /* On the line between the middles of two outputs, in halves of samples. */
         const int32_t halves = 2 * (r + table->near[k]) - ((int32_t)stride - 1);
-        const int32_t j = divided(halves, 2u * stride), part = halves - 2 * (int32_t)stride * j;
-        const uint32_t before = slot_of(state, table, q, j), after = slot_of(state, table, q, j + 1);
+        const int32_t j = divided(halves, (uint32_t)whole), part = halves - whole * j;
+        const int16_t *first = rows[j & 1], *second = rows[(j + 1) & 1];
+        if (known != j + 1) {
+            if (known != j) { read_odds(state, table, slot_of(view, j), rows[j & 1]); }
+            read_odds(state, table, slot_of(view, j + 1), rows[(j + 1) & 1]);
+            known = j + 1;
+        }
         for (uint32_t c = 0; c < n_classes; ++c) {
-            const int32_t first = odds_of(state, table, before, c), second = odds_of(state, table, after, c);
-            const int32_t sum = 2 * (int32_t)stride * first + part * (second - first);
-            *dense++ = (int16_t)divided(sum + (int32_t)stride, 2u * stride);
+            const int32_t sum = whole * first[c] + part * (second[c] - first[c]);
+            *dense++ = (int16_t)divided(sum + (int32_t)stride, (uint32_t)whole);
         }
     }
     for (const mh_network_mean_t *mean = table->means; mean != table->means + table->n_means; ++mean) {
-        const int32_t j = divided(r + mean->start, stride);
-        for (uint32_t c = 0; c < n_classes; ++c) {
-            uint32_t sum = 0;
-            for (uint32_t k = 0; k < mean->count; ++k) {
-                const uint32_t slot = slot_of(state, table, q, j + (int32_t)(k * table->step));
-                sum += state->probabilities[slot * n_classes + c];
-            }
-            *dense++ = (int16_t)mh_rounded_shift((int32_t)sum * mean->factor, 16);
+        int32_t j = divided(r + mean->start, stride);
+        for (uint32_t c = 0; c < n_classes; ++c) { dense[c] = 0; }
+        for (uint32_t left = mean->count; left > 0; --left, j += table->step) {
+            const uint8_t *row = state->probabilities + slot_of(view, j) * n_classes;
+            for (uint32_t c = 0; c < n_classes; ++c) { dense[c] = (int16_t)(dense[c] + row[c]); }
+        }
+        for (uint32_t c = 0; c < n_classes; ++c, ++dense) {
+            *dense = (int16_t)((*dense * mean->factor + (1 << 15)) >> 16);
         }
     }
 }

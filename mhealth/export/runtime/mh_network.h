@@ -9,11 +9,14 @@
 /* Inputs of a network: the lead without its baseline, its slope, and 1. */
 #define MH_NETWORK_INPUTS 3
 
+/* Classes beside that of no wave, at most. */
+#define MH_NETWORK_CLASSES 8
+
 /* Probabilities are averaged over `count` outputs, from that of the sample `start` after a candidate on. */
 typedef struct {
     int32_t factor; /* from their sum to the mean, Q4.11 and 16 bits more */
     int16_t start;
-    uint8_t count;
+    uint8_t count;  /* at most 128: their sum fits 16 bits */
 } mh_network_mean_t;
 
 typedef struct {
