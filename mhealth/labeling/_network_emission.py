@@ -36,7 +36,7 @@ _LOOKAHEAD = {"unet": 0, "tcn": 76}
 
 
 SCHEDULE: dict[str, Any] = {
-    "unet": {"n_passes": 120, "learning_rate": 4e-3, "patience": 40},
+    "unet": {"n_passes": 60, "learning_rate": 4e-3},
     "tcn": {"n_passes": 120, "learning_rate": 6e-3},
 }
 
