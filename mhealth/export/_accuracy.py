@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,11 +11,22 @@ from numpy.typing import ArrayLike, NDArray
 from mhealth.core import UNUSABLE, Recording, Spans
 from mhealth.errors import InvalidSignalError
 from mhealth.export._pipeline import MISSING, PipelineTable
+from mhealth.labeling._features import code
+from mhealth.labeling._lead import LeadStream
 
 if TYPE_CHECKING:
     from mhealth.labeling import BreathLabeler, EcgLabeler
 
-__all__ = ["Agreement", "agreement", "alone", "converted", "label_in_whole_numbers", "leads_of"]
+__all__ = [
+    "Agreement",
+    "StageErrors",
+    "agreement",
+    "alone",
+    "converted",
+    "label_in_whole_numbers",
+    "leads_of",
+    "stage_errors",
+]
 
 _FILLED = 4096.0
 """Units that a lead moves through: those of a converter with 12 bits."""
@@ -134,6 +146,67 @@ def agreement(model: Spans, exported: Spans, *, near: float = _NEAR) -> Agreemen
                 other = next(others, None)
     n_model, n_exported = (sum(map(len, found.values())) for found in keys)
     return Agreement(n_model, 200.0 * both / (n_model + n_exported) if n_model + n_exported else 100.0)
+
+
+class StageErrors(NamedTuple):
+    """How far the stages in whole numbers are from those of the model.
+
+    Attributes
+    ----------
+    n_candidates : int
+        Of the model.
+    shared : float
+        Per cent of them that whole numbers propose too, to the sample.
+    potentials : float
+        Root mean square of the differences of log potentials at those, in nats.
+    shifts : float
+        Root mean square of the differences of where edges lie, in samples.
+    """
+
+    n_candidates: int
+    shared: float
+    potentials: float
+    shifts: float
+
+
+def stage_errors(
+    labeler: EcgLabeler | BreathLabeler, table: PipelineTable, leads: Iterable[NDArray[np.int32]]
+) -> StageErrors:
+    """Compare the stages on leads at the internal rate, as far as these have no missing samples.
+
+    Parameters
+    ----------
+    labeler : EcgLabeler or BreathLabeler
+    table : PipelineTable
+        Made from it.
+    leads : iterable of ndarray of int32
+        In ADC units.
+    """
+    model = labeler._fitted()
+    task = model.task
+    n_candidates, n_shared = 0, 0
+    squares = np.zeros(2)
+    n_potentials = 4 * table.decoder.n_states
+    for lead in leads:
+        gone = np.flatnonzero(lead == MISSING)
+        signal = np.clip(lead[: gone[0] if len(gone) else None], -(2**15), 2**15 - 1).astype(np.int16)
+        if not len(signal):
+            continue
+        stream = LeadStream(fs=table.rate, front_end=task.front_end)
+        proposal = stream.propose(signal.astype(np.float32), last=True)
+        raw = stream.describe(proposal.positions, proposal.decided)
+        wanted = model.emission.outputs(code(raw, model.dictionaries, model.n_nonzero)).astype(np.float64)
+        positions, outputs = table.candidates(signal)
+        _, ours, theirs = np.intersect1d(positions, raw.positions, return_indices=True)
+        n_candidates += len(raw.positions)
+        n_shared += len(ours)
+        shift = np.clip(wanted[theirs, n_potentials:] * task.shift_unit, -task.farthest_edge, task.farthest_edge)
+        squares += (
+            np.mean((outputs.potentials[ours] / 256 - wanted[theirs, :n_potentials]) ** 2, axis=1).sum(),
+            np.mean((outputs.shifts[ours] - shift * table.rate) ** 2, axis=1).sum(),
+        )
+    rms = np.sqrt(squares / max(n_shared, 1))
+    return StageErrors(n_candidates, 100.0 * n_shared / max(n_candidates, 1), float(rms[0]), float(rms[1]))
 
 
 def _by_channel_and_label(spans: Spans) -> dict[tuple[int, str], list[tuple[int, int]]]:

@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 from mhealth.errors import InvalidParameterError
 from mhealth.export._beats import BeatsTable
 from mhealth.export._breaths import BreathsTable
+from mhealth.export._budget import Profile
 from mhealth.export._codes import Codes, CodesTable
 from mhealth.export._emission import EmissionTable, Outputs
+from mhealth.export._network import NetworkTable
 from mhealth.labeling._beat_context import BeatContext
 from mhealth.labeling._breath_context import BreathContext
+from mhealth.labeling._network import NetworkContext
 
 if TYPE_CHECKING:
     from mhealth.labeling._model import Model
 
-__all__ = ["BeatDescriber", "BreathDescriber", "Describer", "Layout", "describer_of"]
+__all__ = ["BeatDescriber", "BreathDescriber", "Describer", "Layout", "NetworkDescriber", "describer_of"]
 
 _CONTEXT_FRACTION = 1
 """Bits after the point of the average beat in ADC units: it spans up to ±16383 of them, and half a unit is one per cent
@@ -58,8 +61,13 @@ class Describer(Protocol):
     def history(self) -> int:
         """Samples before a candidate that it looks back on."""
 
-    def ready_at(self, limits: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sample with which each candidate can be described that may know of samples up to its limit."""
+    @property
+    def is_gated(self) -> bool:
+        """Whether what it says of a candidate changes with the samples that are there: then it waits for its limit."""
+
+    @property
+    def delay(self) -> int:
+        """Samples after a candidate's own before which it cannot be described, beyond the delay of the scale."""
 
     def outputs(
         self,
@@ -67,14 +75,27 @@ class Describer(Protocol):
         positions: NDArray[np.int64],
         limits: NDArray[np.int64],
         scales: NDArray[np.int64],
+        running_scale: NDArray[np.int64],
     ) -> Outputs:
-        """Return potentials and shifts of the candidates of a whole stretch."""
+        """Return potentials and shifts of the candidates of a whole stretch.
+
+        Parameters
+        ----------
+        signal : ndarray of int16, shape (n_samples,)
+        positions : ndarray of int64, shape (n,)
+        limits : ndarray of int64, shape (n,)
+            Last sample that each may know of.
+        scales : ndarray of int64, shape (n,)
+            Running scale at each, in 1/256 ADC units.
+        running_scale : ndarray of int64, shape (n_samples,)
+            The same at each sample.
+        """
 
     def layout(self, name: str) -> Layout:
         """Return how it lies in C."""
 
 
-def describer_of(model: Model, *, ring: int) -> Describer:
+def describer_of(model: Model, *, ring: int, profile: Profile) -> Describer:
     """Return the describer of a model.
 
     Parameters
@@ -82,6 +103,7 @@ def describer_of(model: Model, *, ring: int) -> Describer:
     model : Model
     ring : int
         Samples that the signal's ring holds.
+    profile : {"size", "speed"}
 
     Raises
     ------
@@ -93,6 +115,8 @@ def describer_of(model: Model, *, ring: int) -> Describer:
         return BeatDescriber.of(model, ring=ring)
     if isinstance(context, BreathContext):
         return BreathDescriber.of(model)
+    if isinstance(context, NetworkContext):
+        return NetworkDescriber.of(model, profile=profile)
     raise InvalidParameterError(f"A model with {type(context).__name__} cannot be exported.")
 
 
@@ -128,9 +152,8 @@ class BeatDescriber:
         """Samples before a candidate that it looks back on."""
         return max(self.beats.horizon + self.beats.half, self.codes.history_samples)
 
-    def ready_at(self, limits: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sample with which each candidate can be described that may know of samples up to its limit."""
-        return self.beats.ready_at(limits)
+    is_gated = True
+    delay = 0
 
     def outputs(
         self,
@@ -138,12 +161,13 @@ class BeatDescriber:
         positions: NDArray[np.int64],
         limits: NDArray[np.int64],
         scales: NDArray[np.int64],
+        running_scale: NDArray[np.int64],
     ) -> Outputs:
         """Return potentials and shifts of the candidates of a whole stretch."""
         beats = self.beats.open()
         beats.push(signal)
         beats.end()
-        newest = np.minimum(self.ready_at(limits), len(signal) - 1)
+        newest = np.minimum(self.beats.ready_at(limits), len(signal) - 1)
         described = beats.describe(positions, limits, newest, scales)
         context = [_of_context(window) for window in (described.before, described.after)]
         codes = self.codes.open().push(signal, positions, scales, context)
@@ -196,9 +220,8 @@ class BreathDescriber:
         """Samples before a candidate that it looks back on: turns are remembered by themselves."""
         return self.codes.history_samples
 
-    def ready_at(self, limits: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sample with which each candidate can be described that may know of samples up to its limit."""
-        return limits
+    is_gated = True
+    delay = 0
 
     def outputs(
         self,
@@ -206,6 +229,7 @@ class BreathDescriber:
         positions: NDArray[np.int64],
         limits: NDArray[np.int64],
         scales: NDArray[np.int64],
+        running_scale: NDArray[np.int64],
     ) -> Outputs:
         """Return potentials and shifts of the candidates of a whole stretch."""
         dense = self.breaths.open().describe(positions, signal[positions], scales)
@@ -228,6 +252,79 @@ class BreathDescriber:
         return Layout(
             template="breaths.c",
             includes=("mh_breaths.h", "mh_codes.h", "mh_emission.h"),
+            tables="\n".join(tables),
+            members=members,
+            values={},
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NetworkDescriber:
+    """What a causal int8 network says around candidates.
+
+    Parameters
+    ----------
+    network : NetworkTable
+    emission : EmissionTable
+    profile : {"size", "speed"}
+        Whether its layers share one kernel, or have their own.
+    """
+
+    network: NetworkTable
+    emission: EmissionTable
+    profile: Profile
+
+    is_gated = False
+
+    @classmethod
+    def of(cls, model: Model, *, profile: Profile) -> NetworkDescriber:
+        """Return the describer of a model with a network as context."""
+        context = model.task.front_end.features.context
+        assert isinstance(context, NetworkContext)
+        return cls(network=NetworkTable.of(context), emission=EmissionTable.of(model), profile=profile)
+
+    @property
+    def history(self) -> int:
+        """Samples before a candidate that it looks back on: the network keeps its own."""
+        return 0
+
+    @property
+    def delay(self) -> int:
+        """Samples after a candidate's own before which it cannot be described, beyond the delay of the scale."""
+        return self.network.delay_samples + self.network.stride
+
+    def outputs(
+        self,
+        signal: NDArray[np.int16],
+        positions: NDArray[np.int64],
+        limits: NDArray[np.int64],
+        scales: NDArray[np.int64],
+        running_scale: NDArray[np.int64],
+    ) -> Outputs:
+        """Return potentials and shifts of the candidates of a whole stretch."""
+        network = self.network.open()
+        network.push(signal, running_scale)
+        network.drain()
+        return self.emission.open().push(network.describe(positions), no_codes(len(positions)))
+
+    def layout(self, name: str) -> Layout:
+        """Return how it lies in C."""
+        tables = [self.network.to_c(f"{name}_network", profile=self.profile), self.emission.to_c(f"{name}_emission")]
+        sizes = self.network.sizes
+        members = (
+            ("mh_network_state_t", "network", 0),
+            ("mh_convolve_layer_t", "network_layers", sizes["layers"]),
+            ("int8_t", "network_memory", sizes["memory"]),
+            ("int8_t", "network_logits", sizes["logits"]),
+            ("uint8_t", "network_probabilities", sizes["probabilities"]),
+            ("uint8_t", "network_is_drained", 0),
+            ("int16_t", "dense", self.network.n_dense),
+            ("mh_code_t", "hidden_first", len(self.emission.threshold)),
+            ("mh_code_t", "hidden_second", len(self.emission.second_threshold)),
+        )
+        return Layout(
+            template="network.c",
+            includes=("mh_network.h", "mh_emission.h"),
             tables="\n".join(tables),
             members=members,
             values={},

@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from mhealth.core import UNUSABLE
 from mhealth.errors import InvalidParameterError
+from mhealth.export._budget import Profile
 from mhealth.export._decoder import DecoderTable
 from mhealth.export._decoder import Event as Wave
 from mhealth.export._describe import Describer, describer_of
+from mhealth.export._emission import Outputs
 from mhealth.export._folder import filled
 from mhealth.export._quality import QualityTable
 from mhealth.export._scale import ScaleTable
@@ -24,7 +26,7 @@ from mhealth.labeling import _group
 if TYPE_CHECKING:
     from mhealth.labeling import BreathLabeler, EcgLabeler
 
-__all__ = ["MISSING", "PipelineTable", "to_adc"]
+__all__ = ["MISSING", "PipelineTable"]
 
 MISSING = -(2**31)
 """A sample that is not there."""
@@ -89,8 +91,15 @@ class PipelineTable:
     n_a_step: int
 
     @classmethod
-    def of(cls, labeler: EcgLabeler | BreathLabeler) -> PipelineTable:
+    def of(cls, labeler: EcgLabeler | BreathLabeler, *, profile: Profile = "size") -> PipelineTable:
         """Return the table of a labeler.
+
+        Parameters
+        ----------
+        labeler : EcgLabeler or BreathLabeler
+            Fitted.
+        profile : {"size", "speed"}
+            Whether the layers of a network share one kernel, or have their own.
 
         Raises
         ------
@@ -108,32 +117,38 @@ class PipelineTable:
         decoder = DecoderTable.of(
             task, model.weights, lag=max(0.0, labeler.lag - _group._slack(task)), rows=_ROWS[task.kind]
         )
-        lookahead, warm_up = (round(s * rate) for s in (front_end.features.lookahead, front_end.features.warm_up))
+        features = front_end.features
         # Candidates are no denser than extrema and splits can be, and wait until they may be described.
         density = min(1.0, 2 / (segment.reach + 1) + 1 / segment.shortest)
         n_of_gap = segment.longest_gap // segment.shortest + 1
         n_a_step = max(1, round(_A_SECOND / rate))
-        wait = max(quality.look, lookahead)
-        late = math.ceil(density * max(wait - scale.ahead, 0))
-        behind = math.ceil(max(0.0, _BURST * density - n_a_step) * scale.window)
-        n_queue = late + behind + n_of_gap + 4
-        resume = quality.look + -(-n_queue // n_a_step) + decoder.rows
         for history in _RINGS:
             try:
-                describer = describer_of(model, ring=history)
+                describer = describer_of(model, ring=history, profile=profile)
             except InvalidParameterError:
                 if history == _RINGS[-1]:
                     raise
                 continue
-            # When a candidate is described, and when the wave that it ends is handed out.
+            gates = (features.lookahead, features.warm_up) if describer.is_gated else (0.0, 0.0)
+            lookahead, warm_up = (round(seconds * rate) for seconds in gates)
+            wait = max(quality.look, lookahead, describer.delay + scale.ahead)
+            late = math.ceil(density * max(wait - scale.ahead, 0))
+            behind = math.ceil(max(0.0, _BURST * density - n_a_step) * scale.window)
+            n_queue = late + behind + n_of_gap + 4
+            # What a stretch leaves undone: candidates, scales and what a network still holds, four times as fast.
+            left = n_queue + math.ceil(density * scale.window) + (scale.window + describer.delay) // 4
+            resume = quality.look + math.ceil(left / (4 * n_a_step)) + decoder.rows
+            # A wave is handed out when the candidate that ends it has been described, and stays so long.
             waves = decoder.lag + segment.longest_gap + max(decoder.longest)
-            needed = max(max(describer.history, waves) + wait + n_queue, waves + resume, segment.history(scale))
+            needed = max(
+                describer.history + wait + n_queue, waves + max(wait + n_queue, resume), segment.history(scale)
+            )
             if needed <= history:
                 break
         else:
             raise InvalidParameterError(
-                f"The model looks back on {needed} samples; exported ones have a ring of "
-                f"{_RINGS[-1]}. Train with mhealth train --budget cortex-m3."
+                f"The model looks back on {needed} samples; exported ones have a ring of {_RINGS[-1]}. Train with "
+                "mhealth train --budget cortex-m3."
             )
         return cls(
             rate=rate,
@@ -190,6 +205,16 @@ class PipelineTable:
         events[:, 1] |= _CLIPPED * (n_clipped[np.minimum(events[:, 4], len(given))] > n_clipped[events[:, 2]])
         return events
 
+    def candidates(self, signal: NDArray[np.int16]) -> tuple[NDArray[np.int64], Outputs]:
+        """Return the candidates of a stretch without missing samples, and what the emission says of each."""
+        scale, segment = self.scale.open(), self.segment.open()
+        pushed, rest = scale.push(signal), scale.flush()
+        found = segment.push(signal, pushed), segment.flush(rest)
+        positions, scales = (np.concatenate(part) for part in zip(*found, strict=True))
+        limits = np.minimum(np.maximum(positions + self.lookahead, self.warm_up), len(signal) - 1)
+        running_scale = np.concatenate([pushed.scale, rest.scale])
+        return positions, self.describer.outputs(signal, positions, limits, scales, running_scale)
+
     def _codes(self, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the quality of each sample."""
         stream = self.quality.open()
@@ -212,12 +237,7 @@ class PipelineTable:
 
     def _waves(self, signal: NDArray[np.int16], usable: NDArray[np.bool_]) -> Iterator[tuple[int, int, list[Wave]]]:
         """Yield the usable parts of a stretch, and the waves of each."""
-        scale, segment = self.scale.open(), self.segment.open()
-        pushed, rest = scale.push(signal), scale.flush()
-        found = segment.push(signal, pushed), segment.flush(rest)
-        positions, scales = (np.concatenate(part) for part in zip(*found, strict=True))
-        limits = np.minimum(np.maximum(positions + self.lookahead, self.warm_up), len(signal) - 1)
-        outputs = self.describer.outputs(signal, positions, limits, scales)
+        positions, outputs = self.candidates(signal)
         decoder = self.decoder.open(history=self.history)
         # Waves come out once it is known that their candidates are usable, when that many further samples are there.
         newest, look = len(signal) - 1, self.quality.look
@@ -290,19 +310,3 @@ class PipelineTable:
         values["tables"] = "\n".join([*tables, layout.tables])
         values["pipeline"] = filled("pipeline.c", values)
         return {f"{name}.h": filled("model.h", values), f"{name}.c": filled(layout.template, values)}
-
-
-def to_adc(lead: ArrayLike, gain: float) -> NDArray[np.int32]:
-    """Return a lead as a converter gives it.
-
-    Parameters
-    ----------
-    lead : array_like of shape (n,)
-        NaN is missing.
-    gain : float
-        Units for each unit of the lead.
-    """
-    units = np.asarray(lead, np.float64) * gain
-    missing = np.isnan(units)
-    limited = np.clip(np.rint(np.where(missing, 0.0, units)), MISSING + 1, -MISSING - 1)
-    return np.where(missing, MISSING, limited).astype(np.int32)

@@ -5,8 +5,10 @@
 /* What a state begins with, so that memory that nobody has initialised is told from one. */
 #define MARK (0x6d680000u | MH_ABI_VERSION)
 
-/* Samples of a stretch that has ended whose scale is looked at in a step. */
-#define ENDING_VALUES 16u
+/* Once a stretch has ended, so many candidates are described a step for each that is while it goes on; and so many
+   scales are taken instead of one candidate. */
+#define HURRY 4u
+#define AT_ONCE 4u
 
 /* No stretch; one that goes on; one that has ended and is not finished. */
 enum { IDLE, RUNNING, ENDING };
@@ -32,7 +34,7 @@ void mh_pipeline_init(mh_pipeline_state_t *state, const mh_pipeline_table_t *tab
     state->bad_since = 0;
     state->wait = state->first = state->n_waiting = 0;
     state->phase = IDLE;
-    state->is_bad = state->is_clipped = state->is_decoding = state->ended = 0;
+    state->is_bad = state->is_clipped = state->is_decoding = state->is_drained = state->ended = 0;
 }
 
 static void mark(const mh_pipeline_state_t *state, uint8_t *bits, uint32_t n, int value)
@@ -60,6 +62,7 @@ static void start_stretch(mh_pipeline_state_t *state, const mh_pipeline_table_t 
     state->phase = RUNNING;
     state->start = state->position;
     state->n_samples = 0;
+    state->is_drained = 0;
     mh_scale_init(&state->scale, table->scale, state->scale.blocks);
     mh_segment_init(&state->segment, table->segment, state->segment.groups, state->segment.splits);
     mh_decoder_init(&state->decoder, state->decoder.at);
@@ -95,22 +98,24 @@ static void take(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
     judge(state, mh_quality_push(&state->quality, table->quality, value));
 }
 
-/* Let candidates come, while there is room for them; returns 0 once a stretch that has ended has no more. */
-static int propose(mh_pipeline_state_t *state, const mh_pipeline_table_t *table)
+/* Take the scale of the next sample, if it is known and the candidates that follow find room; returns whether. */
+static int propose(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model)
 {
-    uint32_t left = state->phase == ENDING ? ENDING_VALUES : state->n_samples;
-    for (; left > 0 && (uint32_t)state->n_waiting + table->n_of_gap <= table->n_queue; left--) {
-        mh_scale_value_t value;
-        mh_candidate_t candidate;
-        if (!mh_scale_next(&state->scale, table->scale, &value)) { return 0; }
-        mh_segment_push(&state->segment, table->segment, &state->signal, value);
-        while (mh_segment_next(&state->segment, table->segment, &state->signal, &candidate)) {
-            uint32_t place = (uint32_t)state->first + state->n_waiting;
-            if (state->n_waiting == table->n_queue) { continue; } /* cannot be: the gap has room */
-            if (place >= table->n_queue) { place -= table->n_queue; }
-            state->queue[place] = candidate;
-            state->n_waiting++;
-        }
+    mh_scale_value_t value;
+    mh_candidate_t candidate;
+    if ((uint32_t)state->n_waiting + table->n_of_gap > table->n_queue) { return 0; }
+    if (!mh_scale_next(&state->scale, table->scale, &value)) {
+        if (state->phase == ENDING) { state->is_drained = !table->describer->drain(model); }
+        return state->phase == ENDING && !state->is_drained;
+    }
+    table->describer->measure(model, value.scale_q8);
+    mh_segment_push(&state->segment, table->segment, &state->signal, value);
+    while (mh_segment_next(&state->segment, table->segment, &state->signal, &candidate)) {
+        uint32_t place = (uint32_t)state->first + state->n_waiting;
+        if (state->n_waiting == table->n_queue) { continue; } /* cannot be: the gap has room */
+        if (place >= table->n_queue) { place -= table->n_queue; }
+        state->queue[place] = candidate;
+        state->n_waiting++;
     }
     return 1;
 }
@@ -173,18 +178,35 @@ static void advance(mh_pipeline_state_t *state, const mh_pipeline_table_t *table
     }
 }
 
-/* Describe the first of the queue and show it to the decoder; returns 0 if that cannot be done now. */
+/* The last sample that the first candidate of the queue may know of; the stretch may end before. */
+static uint32_t limit_of_first(const mh_pipeline_state_t *state, const mh_pipeline_table_t *table)
+{
+    const uint32_t limit = state->queue[state->first].position + table->lookahead;
+    return limit < table->warm_up ? table->warm_up : limit;
+}
+
+/* Whether the first candidate of the queue can be described now. */
+static int is_ready(const mh_pipeline_state_t *state, const mh_pipeline_table_t *table, const void *model)
+{
+    uint32_t position, limit;
+    if (state->n_waiting == 0) { return 0; }
+    position = state->queue[state->first].position;
+    if ((int32_t)(state->start + position - state->judged) >= 0) { return 0; }
+    limit = limit_of_first(state, table);
+    if (limit >= state->n_samples) {
+        if (state->phase == RUNNING) { return 0; }
+        limit = state->n_samples - 1u;
+    }
+    return table->describer->ready(model, position, limit);
+}
+
+/* Describe the first candidate of the queue and show it to the decoder; returns 0 if events are to be handed out
+   before. */
 static int describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
 {
     const mh_candidate_t *candidate = &state->queue[state->first];
-    const uint32_t history = state->signal.mask + 1u, n = state->n_samples;
-    uint32_t limit, at;
-    if (state->n_waiting == 0) { return 0; }
-    at = state->start + candidate->position;
-    limit = candidate->position + table->lookahead;
-    if (limit < table->warm_up) { limit = table->warm_up; }
-    if ((int32_t)(at - state->judged) >= 0) { return 0; }
-    if (state->phase == RUNNING && (limit >= n || !table->describer->ready(model, limit))) { return 0; }
+    const uint32_t history = state->signal.mask + 1u, n = state->n_samples, at = state->start + candidate->position;
+    const uint32_t limit = limit_of_first(state, table);
     advance(state, table, at, event);
     if (state->front != at) { return 0; }
     table->describer->describe(model, candidate, n > history ? n - history : 0u, n - 1u, limit < n ? limit : n - 1u,
@@ -197,22 +219,48 @@ static int describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *table
     return 1;
 }
 
+/* Do a step's share of what a stretch that goes on asks for. */
+static void go_on(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
+{
+    uint32_t left = table->n_a_step;
+    while (propose(state, table, model)) {}
+    for (; left > 0 && is_ready(state, table, model) && describe(state, table, model, event); left--) {}
+}
+
+/* Do a step's share of what is left of a stretch. What can be described is, before anything else moves on. */
+static void finish(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
+{
+    uint32_t left = HURRY * (uint32_t)table->n_a_step;
+    for (; left > 0; left--) {
+        uint32_t k;
+        if (is_ready(state, table, model)) {
+            if (!describe(state, table, model, event)) { return; }
+            continue;
+        }
+        for (k = 0; k < AT_ONCE && !is_ready(state, table, model) && propose(state, table, model); k++) {}
+        if (k == 0) { return; }
+    }
+}
+
 /* What one step does beside taking its sample. */
 static void work(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
 {
     uint32_t to = state->judged;
     pop(state, table, event);
     if (state->phase != IDLE) {
-        const int goes_on = propose(state, table);
-        uint32_t open, left = table->n_a_step;
-        while (left > 0 && describe(state, table, model, event)) { left--; }
+        uint32_t open;
+        if (state->phase == RUNNING) {
+            go_on(state, table, model, event);
+        } else {
+            finish(state, table, model, event);
+        }
         open = state->start + (state->n_waiting > 0 ? state->queue[state->first].position
+                               : state->is_drained  ? state->n_samples
                                                     : mh_segment_decided(&state->segment));
-        if (state->phase == ENDING && !goes_on && state->n_waiting == 0) { open = state->start + state->n_samples; }
         if ((int32_t)(open - to) < 0) { to = open; }
     }
     if ((int32_t)(to - state->front) > 0) { advance(state, table, to, event); }
-    if (state->phase == ENDING && state->front == state->start + state->n_samples && state->n_waiting == 0) {
+    if (state->phase == ENDING && state->is_drained && state->front == state->start + state->n_samples) {
         state->phase = IDLE;
     }
 }

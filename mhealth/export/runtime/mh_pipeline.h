@@ -23,11 +23,13 @@
 
 /* What a model does of its own. `model` is its whole state; positions are samples from the start of the stretch. */
 typedef struct {
-    void (*open)(void *model);                   /* a stretch starts */
-    void (*take)(void *model, uint32_t newest);  /* its next sample is in the ring */
-    void (*close)(void *model, uint32_t newest); /* that was the last one */
+    void (*open)(void *model);                       /* a stretch starts */
+    void (*take)(void *model, uint32_t newest);      /* its next sample is in the ring */
+    void (*measure)(void *model, uint32_t scale_q8); /* the running scale of the next sample, somewhat later */
+    void (*close)(void *model, uint32_t newest);     /* no samples follow, but the scales of the latest */
+    int (*drain)(void *model);                       /* nor do these: work off what is left, and say if more is */
     /* Whether a candidate that may know of samples up to `limit` can be described. */
-    int (*ready)(const void *model, uint32_t limit);
+    int (*ready)(const void *model, uint32_t position, uint32_t limit);
     /* Write its 4 n_states potentials and 2 n_states shifts. Samples first to newest are in the ring. */
     void (*describe)(void *model, const mh_candidate_t *candidate, uint32_t first, uint32_t newest, uint32_t limit,
                      int16_t *potentials, int8_t *shifts);
@@ -44,7 +46,7 @@ typedef struct {
     uint16_t resume;    /* samples from the one that ended a stretch to the next stretch at the earliest */
     uint16_t n_queue;   /* candidates that may wait */
     uint16_t n_of_gap;  /* of them that one gap may hold */
-    uint8_t n_a_step;   /* that are described in a step at most */
+    uint8_t n_a_step;   /* that are described in a step at most; four times as many once the stretch has ended */
     uint8_t unusable;   /* label of what cannot be used */
 } mh_pipeline_table_t;
 
@@ -73,6 +75,7 @@ typedef struct {
     uint16_t first;      /* of the queue */
     uint16_t n_waiting;  /* in the queue */
     uint8_t phase;
+    uint8_t is_drained;  /* whether a stretch that has ended has no more candidates, but for those of the queue */
     uint8_t is_bad;      /* whether the front lies in an unusable part */
     uint8_t is_decoding; /* whether it lies in a usable one */
     uint8_t is_clipped;  /* whether a sample of that unusable part did not fit */

@@ -17,15 +17,28 @@ static void take(void *model, uint32_t newest)
     mh_beats_push(&state->beats, &@name@_beats, &state->pipeline.signal, newest);
 }
 
+static void measure(void *model, uint32_t scale_q8)
+{
+    (void)model;
+    (void)scale_q8;
+}
+
 static void close_stretch(void *model, uint32_t newest)
 {
     @name@_state_t *state = model;
     mh_beats_end(&state->beats, &@name@_beats, &state->pipeline.signal, newest);
 }
 
-static int ready(const void *model, uint32_t limit)
+static int drain(void *model)
+{
+    (void)model;
+    return 0;
+}
+
+static int ready(const void *model, uint32_t position, uint32_t limit)
 {
     const @name@_state_t *state = model;
+    (void)position;
     return mh_beats_ready(&state->beats, limit);
 }
 

@@ -16,14 +16,27 @@ static void take(void *model, uint32_t newest)
     (void)newest;
 }
 
+static void measure(void *model, uint32_t scale_q8)
+{
+    (void)model;
+    (void)scale_q8;
+}
+
 static void close_stretch(void *model, uint32_t newest)
 {
     (void)model;
     (void)newest;
 }
 
-static int ready(const void *model, uint32_t limit)
+static int drain(void *model)
 {
+    (void)model;
+    return 0;
+}
+
+static int ready(const void *model, uint32_t position, uint32_t limit)
+{
+    (void)position;
     (void)model;
     (void)limit;
     return 1;

@@ -1,4 +1,4 @@
-static const mh_describer_t @name@_describer = {open_stretch, take, close_stretch, ready, describe};
+static const mh_describer_t @name@_describer = {open_stretch, take, measure, close_stretch, drain, ready, describe};
 
 static const mh_pipeline_table_t @name@_pipeline = {
     .describer = &@name@_describer,
