@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,7 +50,13 @@ class Run:
     seed: int
     folder: Path
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
-    _cases: dict[tuple[str, int | None], list[Case]] = field(default_factory=dict, repr=False)
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return what several steps share; it is made when the first of them asks, anew in each sitting."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def dataset(self, name: str) -> Dataset:
         """Return a data set of the data folder.
@@ -72,15 +78,17 @@ class Run:
         RecordingFileError
             As `dataset`.
         """
-        if (name, count) not in self._cases:
-            dataset = self.dataset(name)
-            n = len(dataset.records)
-            chosen = [dataset.records[k * n // (count or n)] for k in range(min(count or n, n))]
-            cases = self._cases[name, count] = []
-            for k, record in enumerate(chosen):
-                self.progress(f"reading {name}", k, n)
-                cases.append(Case(name, record, *dataset.load(record), dataset.stratum(record)))
-        return self._cases[name, count]
+        return self.once(("cases", name, count), lambda: self._read(name, count))
+
+    def _read(self, name: str, count: int | None) -> list[Case]:
+        dataset = self.dataset(name)
+        n = len(dataset.records)
+        chosen = [dataset.records[k * n // (count or n)] for k in range(min(count or n, n))]
+        cases = []
+        for k, record in enumerate(chosen):
+            self.progress(f"reading {name}", k, len(chosen))
+            cases.append(Case(name, record, *dataset.load(record), dataset.stratum(record)))
+        return cases
 
 
 class Step(NamedTuple):

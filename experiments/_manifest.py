@@ -21,7 +21,9 @@ _ROOT = FOLDER.parent
 _CODE = ("mhealth", "data_loaders", "experiments")
 """Folders whose files decide what comes out."""
 
-_NOT_CODE = {".md", ".png", ".svg", ".csv", ".pyc"}
+_NOT_CODE = {".md", ".png", ".svg", ".csv"}
+_NOT_CODE_FOLDERS = {"__pycache__", "result"}
+"""Where Python and numba keep what they compiled, and experiments their latest run."""
 
 _PACKAGES = (
     "numpy", "scipy", "scikit-learn", "sklearn-crfsuite", "numba", "pandas", "wfdb", "matplotlib", "threadpoolctl",
@@ -53,7 +55,7 @@ def code_hash(root: Path = _ROOT) -> str:
     for folder in _CODE:
         for path in sorted((root / folder).rglob("*")):
             inside = path.relative_to(root)
-            if not path.is_file() or path.suffix in _NOT_CODE or "result" in inside.parts:
+            if not path.is_file() or path.suffix in _NOT_CODE or not _NOT_CODE_FOLDERS.isdisjoint(inside.parts):
                 continue
             digest.update(f"{inside.as_posix()} {hash_of(path)}\n".encode())
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mhealth.metrics._bootstrap import ResampledScore
 
-__all__ = ["Estimate", "auroc", "estimate", "estimate_mean"]
+__all__ = ["Estimate", "auroc", "estimate", "estimate_mean", "resampled"]
 
 ScoreT = TypeVar("ScoreT", bound=ResampledScore)
 
@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
 
 def estimate(score: ScoreT, statistic: Callable[[ScoreT], float], *, n: int = 1000, seed: int = 0) -> Estimate:
     """Return a statistic of a score, with the percentile interval of `n` draws of its subjects with replacement."""
-    return _estimate(len(score.subjects), lambda weights: statistic(score.reweighted(weights)), n, seed)
+    return resampled(len(score.subjects), lambda weights: statistic(score.reweighted(weights)), n=n, seed=seed)
 
 
 def estimate_mean(
@@ -51,15 +51,31 @@ def estimate_mean(
     if not known.any():
         return Estimate(float("nan"), float("nan"), float("nan"))
     means = np.bincount(row, numbers[known]) / np.bincount(row)
-    return _estimate(len(means), lambda weights: float(weights @ means / weights.sum()), n, seed)
+    return resampled(len(means), lambda weights: float(weights @ means / weights.sum()), n=n, seed=seed)
 
 
-def _estimate(size: int, of_weights: Callable[[NDArray[np.float64]], float], n: int, seed: int) -> Estimate:
+def resampled(
+    size: int, of_weights: Callable[[NDArray[np.float64]], float], *, n: int = 1000, seed: int = 0
+) -> Estimate:
+    """Return a statistic of subjects with its percentile interval.
+
+    Parameters
+    ----------
+    size : int
+        Number of subjects.
+    of_weights : callable
+        Returns the statistic when each subject counts so often, shape (size,).
+    n, seed : int
+        Draws of as many subjects, with replacement.
+    """
     rng = np.random.default_rng(seed)
     drawn = [
         of_weights(np.bincount(rng.integers(size, size=size), minlength=size).astype(np.float64)) for _ in range(n)
     ]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    known = np.sort([value for value in drawn if value == value])
+    if not len(known):
+        return Estimate(of_weights(np.ones(size)), float("nan"), float("nan"))
+    low, high = (known[round(share * (len(known) - 1))] for share in (0.025, 0.975))
     return Estimate(of_weights(np.ones(size)), float(low), float(high))
 
 

@@ -239,12 +239,13 @@ def test_every_file_that_is_opened_in_the_folder_is_noted_and_no_other(data, tmp
 
 
 def test_code_hashes_follow_code_but_not_texts(tmp_path):
-    for name, text in {"mhealth/a.py": "1", "mhealth/README.md": "1", "experiments/x/result/results.json": "1"}.items():
+    others = ("mhealth/README.md", "experiments/x/result/results.json", "mhealth/_kernels/__pycache__/a.nbi")
+    for name in ("mhealth/a.py", *others):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text("1")
     before = code_hash(tmp_path)
-    (tmp_path / "mhealth/README.md").write_text("2")
-    (tmp_path / "experiments/x/result/results.json").write_text("2")
+    for name in others:
+        (tmp_path / name).write_text("2")
     assert code_hash(tmp_path) == before
     (tmp_path / "mhealth/a.py").write_text("2")
     assert code_hash(tmp_path) != before

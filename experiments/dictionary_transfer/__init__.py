@@ -1,0 +1,1 @@
+"""Dictionaries of one data set, used on another."""

@@ -1,0 +1,1 @@
+"""Drug-like changes in real beats, and what detects them."""
