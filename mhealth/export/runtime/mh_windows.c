@@ -45,9 +45,12 @@ void mh_windows_cut(const mh_window_t *window, const mh_signal_t *signal, uint32
         const int32_t count = (int32_t)(stop - n);
         int32_t sum = 0;
         if ((count & 1) != 0) { sum = samples[n++ & mask]; }
-        while (n != stop) { /* two a turn, as a taken branch costs much */
-            sum += samples[n++ & mask];
-            sum += samples[n++ & mask];
+        if ((count & 2) != 0) {
+            sum += samples[n & mask] + samples[(n + 1) & mask];
+            n += 2;
+        }
+        for (; n != stop; n += 4) { /* four a turn, as a taken branch costs much */
+            sum += samples[n & mask] + samples[(n + 1) & mask] + samples[(n + 2) & mask] + samples[(n + 3) & mask];
         }
         bins[b] = mh_quotient(sum * 256, count);
         total += bins[b];
