@@ -6,8 +6,9 @@ What `_span_stream` does in floating point, with what a microcontroller has room
   continues does so where the next node is too far away in time or in nodes.
 * Best arcs are kept for the last `rows` nodes. Where the last committed node is so far behind, the first span of the
   best path is committed before its time.
-* Where a commitment rules out the best path to a hypothesis, the hypothesis ends: its second best path is not looked
-  for. The best path always lives on.
+* Where a commitment rules out the best path to a hypothesis, the second best one is looked for only if the table is
+  `exact` and the commitment ends within `reach`. Else the hypothesis ends. The best path always lives on. With a lag longer
+  than any span, as in an ECG, hypotheses share what is committed anyway.
 
 Scores are in 1/256 nat. Those of hypotheses lack the sum of inside scores before their node, `total`, as in `_span`;
 every `REBASED` nodes all are taken anew from the best one, so that none grows beyond 32 bits. The C keeps rings, the
@@ -106,9 +107,9 @@ def find_arcs(j, last, gap, marks, settings, potentials, window, scratch):
 
     `gap` is how far the next node is away; with `last`, spans are taken to end with the stretch at row j.
     """
-    n_states, reach, _, _ = settings[0]
+    n_states, reach = settings[0][0], settings[0][1]
     longest, continues, _, self_transition = settings[1:5]
-    positions, total, _, chained, _, started, linked, ended = window
+    positions, _, _, chained, _, started, linked, ended, totals, _ = window
     lengths = scratch[0]
     cap = 0
     for y in range(n_states):
@@ -121,7 +122,7 @@ def find_arcs(j, last, gap, marks, settings, potentials, window, scratch):
         started[j, y], best = best_arc(j, y, 0, count, not last, marks, settings, potentials, window, scratch)
         ended[y] = best
         if best != NEVER:
-            ended[y] += total[y]
+            ended[y] += totals[j, y]
             if not last:
                 ended[y] += potentials[j, 2 * n_states + y]
         linked[j, y] = -1
@@ -141,7 +142,7 @@ def find_starts(j, settings, potentials, window):
     """Find the best state before a new span of each state at row j."""
     n_states = settings[0][0]
     transition = settings[3]
-    _, total, fresh, _, before, _, _, ended = window
+    _, _, fresh, _, before, _, _, ended, totals, _ = window
     for y in range(n_states):
         best = NEVER
         before[j, y] = -1
@@ -151,14 +152,14 @@ def find_starts(j, settings, potentials, window):
             if ended[previous] + transition[previous, y] > best:
                 best = ended[previous] + transition[previous, y]
                 before[j, y] = previous
-        fresh[j, y] = NEVER if best == NEVER else best + potentials[j, n_states + y] - total[y]
+        fresh[j, y] = NEVER if best == NEVER else best + potentials[j, n_states + y] - totals[j, y]
 
 
 @njit(cache=True, nogil=True)
 def rebase(j, marks, settings, window):
     """Take the scores of all hypotheses within reach of row j anew: from the best one there, without its total."""
-    n_states, reach, _, _ = settings[0]
-    _, total, fresh, chained, _, _, _, _ = window
+    n_states, reach = settings[0][0], settings[0][1]
+    total, fresh, chained, totals = window[1], window[2], window[3], window[8]
     best = NEVER
     for y in range(n_states):
         if fresh[j, y] != NEVER:
@@ -173,15 +174,16 @@ def rebase(j, marks, settings, window):
                 fresh[i, y] = max(fresh[i, y] + total[y] - best, FLOOR)
             if chained[i, y] != NEVER:
                 chained[i, y] = max(chained[i, y] + total[y] - best, FLOOR)
+            totals[i, y] -= total[y]
     for y in range(n_states):
         total[y] = 0
 
 
 @njit(cache=True, nogil=True)
-def commit(marks, settings, window, found, last):
+def commit(marks, settings, potentials, window, scratch, found, last):
     """Commit what ended `lag` ago on the best path of a stretch that ends at the newest row, all of it if `last`."""
-    n_states, _, rows, lag = settings[0]
-    positions, _, _, _, before, started, linked, ended = window
+    n_states, rows, lag = settings[0][0], settings[0][2], settings[0][3]
+    positions, _, _, _, before, started, linked, ended, _, _ = window
     j = newest = marks[NEWEST]
     y = 0
     for state in range(1, n_states):
@@ -222,42 +224,74 @@ def commit(marks, settings, window, found, last):
     if root_state >= 0:
         marks[ROOT], marks[ROOT_STATE], marks[ROOT_LINKED] = root, root_state, root_linked
         if not last:
-            restrict(marks, settings, window)
+            restrict(marks, settings, potentials, window, scratch)
 
 
 @njit(cache=True, nogil=True)
-def lives(arc, y, root, window):
-    """Return whether a span of y that starts as `arc` says, at the root or later, follows a path through the root."""
-    before, linked = window[4], window[6]
-    if arc < 0 or arc >> 1 < root:
-        return False
-    return linked[arc >> 1, y] >= 0 if arc & 1 else before[arc >> 1, y] >= 0
+def is_kept(arc, y, root, kept):
+    """Return whether a span of y that starts as `arc` says starts as it did, on a path through the root."""
+    return arc >= 0 and arc >> 1 >= root and kept[arc >> 1, 2 * y + (arc & 1)]
 
 
 @njit(cache=True, nogil=True)
-def restrict(marks, settings, window):
-    """End the hypotheses whose best path does not pass through the root."""
+def restart(marks, settings, potentials, window):
+    """Let every state follow that of the root; its score is that of a state which does."""
+    n_states, transition = settings[0][0], settings[3]
+    _, _, fresh, _, before, _, _, _, totals, kept = window
+    root, state = marks[ROOT], marks[ROOT_STATE]
+    for y in range(n_states):
+        if kept[root, 2 * y]:
+            ended = fresh[root, y] + totals[root, y] - potentials[root, n_states + y] - transition[state, y]
+            break
+    else:
+        return
+    for y in range(n_states):
+        if transition[state, y] != IMPOSSIBLE:
+            before[root, y] = state
+            fresh[root, y] = ended + transition[state, y] + potentials[root, n_states + y] - totals[root, y]
+
+
+@njit(cache=True, nogil=True)
+def restrict(marks, settings, potentials, window, scratch):
+    """Make every best path pass the root.
+
+    Where that to a hypothesis does not, the best one that does is looked for if the table is exact and the root within
+    reach; else the hypothesis ends.
+    """
     n_states, reach = settings[0][0], settings[0][1]
-    _, _, fresh, chained, before, started, linked, _ = window
+    positions, _, fresh, chained, before, started, linked, _, _, kept = window
     root = marks[ROOT]
+    exact = settings[0][4] and marks[NEWEST] - root <= reach
     intact = 0  # rows in a row without any change
     for j in range(root, marks[NEWEST]):
-        intact += 1
+        n_lost = 0
         for y in range(n_states):
             if j == root:
                 follows = not marks[ROOT_LINKED] and before[j, y] == marks[ROOT_STATE]
                 goes_on = marks[ROOT_LINKED] and y == marks[ROOT_STATE]
             else:
-                follows = before[j, y] >= 0 and lives(started[j, before[j, y]], before[j, y], root, window)
-                goes_on = lives(linked[j, y], y, root, window)
-            if before[j, y] >= 0 and not follows:
-                before[j, y] = -1
-                fresh[j, y] = NEVER
-                intact = 0
-            if linked[j, y] >= 0 and not goes_on:
-                linked[j, y] = -1
-                chained[j, y] = NEVER
-                intact = 0
+                follows = before[j, y] >= 0 and is_kept(started[j, before[j, y]], before[j, y], root, kept)
+                goes_on = is_kept(linked[j, y], y, root, kept)
+            kept[j, 2 * y] = before[j, y] >= 0 and follows
+            kept[j, 2 * y + 1] = linked[j, y] >= 0 and goes_on
+            n_lost += (before[j, y] >= 0) - kept[j, 2 * y] + (linked[j, y] >= 0) - kept[j, 2 * y + 1]
+        intact += 1
+        if n_lost > 0:
+            intact = 0
+            if exact and j > root:
+                gap = positions[j + 1] - positions[j]
+                find_arcs(j, False, gap, marks, settings, potentials, window, scratch)
+                find_starts(j, settings, potentials, window)
+            else:
+                for y in range(n_states):
+                    if not kept[j, 2 * y]:
+                        before[j, y] = -1
+                        fresh[j, y] = NEVER
+                    if not kept[j, 2 * y + 1]:
+                        linked[j, y] = -1
+                        chained[j, y] = NEVER
+                if exact and not marks[ROOT_LINKED]:
+                    restart(marks, settings, potentials, window)
         if intact == reach:
             return  # later spans start at rows without a change
 
@@ -265,12 +299,12 @@ def restrict(marks, settings, window):
 @njit(cache=True, nogil=True)
 def open_stretch(position, marks, settings, potentials, window):
     """Start a stretch: its first row is a virtual node, at which every state may start."""
-    positions, total, fresh, chained, before, started, linked, _ = window
+    positions, total, fresh, chained, before, started, linked, _, totals, _ = window
     marks[:] = 0
     marks[ROOT_STATE] = -1
     positions[0] = position
     for y in range(settings[0][0]):
-        total[y] = fresh[0, y] = 0
+        total[y] = totals[0, y] = fresh[0, y] = 0
         chained[0, y] = NEVER
         before[0, y] = started[0, y] = linked[0, y] = -1
     potentials[0] = 0
@@ -280,7 +314,7 @@ def open_stretch(position, marks, settings, potentials, window):
 def finish_newest(position, marks, settings, potentials, window, scratch):
     """Take what the newest row says, now that it is known where the next one lies."""
     n_states = settings[0][0]
-    positions, total = window[0], window[1]
+    positions, total, totals = window[0], window[1], window[8]
     j = marks[NEWEST]
     if j > marks[FIRST]:
         find_arcs(j, False, position - positions[j], marks, settings, potentials, window, scratch)
@@ -291,6 +325,7 @@ def finish_newest(position, marks, settings, potentials, window, scratch):
             marks[SINCE] = 0
     for y in range(n_states):
         total[y] += potentials[j, y]
+        totals[j + 1, y] = total[y]
     marks[NEWEST] = j + 1
     positions[j + 1] = position
 
@@ -302,7 +337,7 @@ def push_node(position, potential, marks, settings, potentials, window, scratch,
     newest = marks[NEWEST]
     potentials[newest] = potential
     find_arcs(newest, True, 0, marks, settings, potentials, window, scratch)
-    commit(marks, settings, window, found, False)
+    commit(marks, settings, potentials, window, scratch, found, False)
 
 
 @njit(cache=True, nogil=True)
@@ -311,13 +346,13 @@ def close_stretch(position, marks, settings, potentials, window, scratch, found)
     finish_newest(position, marks, settings, potentials, window, scratch)
     potentials[marks[NEWEST]] = 0
     find_arcs(marks[NEWEST], True, 0, marks, settings, potentials, window, scratch)
-    commit(marks, settings, window, found, True)
+    commit(marks, settings, potentials, window, scratch, found, True)
 
 
 @njit(cache=True, nogil=True)
 def drop_rows(marks, potentials, window):
     """Forget the rows before the root."""
-    positions, _, fresh, chained, before, started, linked, _ = window
+    positions, _, fresh, chained, before, started, linked, _, totals, _ = window
     drop = marks[ROOT]
     for j in range(drop, marks[NEWEST] + 1):
         positions[j - drop] = positions[j]
@@ -325,6 +360,7 @@ def drop_rows(marks, potentials, window):
         for y in range(fresh.shape[1]):
             fresh[j - drop, y] = fresh[j, y]
             chained[j - drop, y] = chained[j, y]
+            totals[j - drop, y] = totals[j, y]
             before[j - drop, y] = before[j, y]
             started[j - drop, y] = started[j, y] - 2 * drop if started[j, y] >= 2 * drop else -1
             linked[j - drop, y] = linked[j, y] - 2 * drop if linked[j, y] >= 2 * drop else -1

@@ -31,6 +31,7 @@ _CUT_AT_START, _CUT_AT_END = 1, 2
 _LONGEST_WAVE = 2**13
 _NONE = 255
 _MOST_REACH = 127
+_MOST_HYPOTHESES = 8  # of a candidate: a set of them is a byte
 
 
 class Event(NamedTuple):
@@ -88,6 +89,8 @@ class DecoderTable:
         Candidates that a span may cover.
     rows : int
         Candidates that are kept.
+    exact : bool
+        Whether second best paths are looked for where a commitment rules out the best one.
     """
 
     transition: tuple[tuple[int, ...], ...]
@@ -102,6 +105,7 @@ class DecoderTable:
     lag: int
     reach: int
     rows: int
+    exact: bool
 
     @classmethod
     def of(cls, task: Task, weights: SpanWeights, *, lag: float, reach: int = 24, rows: int = 64) -> DecoderTable:
@@ -139,6 +143,11 @@ class DecoderTable:
         if not safe.all() or not grammar.reported:
             raise InvalidParameterError(
                 "the grammar must report a state, and each of its states continue or lead to one that does."
+            )
+        if grammar.n_states + len(grammar.continues) > _MOST_HYPOTHESES:
+            raise InvalidParameterError(
+                f"the grammar's {grammar.n_states} states and {len(grammar.continues)} that continue must be "
+                f"{_MOST_HYPOTHESES} together at most to be exported."
             )
         if not 1 <= reach <= _MOST_REACH or not reach + 2 <= rows <= _NONE:
             raise InvalidParameterError(
@@ -179,6 +188,7 @@ class DecoderTable:
             lag=round(lag * rate),
             reach=reach,
             rows=rows,
+            exact=lag < max(grammar.longest),
         )
 
     @property
@@ -204,7 +214,8 @@ class DecoderTable:
     @property
     def memory(self) -> str:
         """Type of the memory that the C works in."""
-        return f"MH_DECODER_MEMORY({self.n_states}, {self.n_chains}, {self.n_shown}, {self.reach}, {self.rows})"
+        sizes = self.n_states, self.n_chains, self.n_shown, self.reach, self.rows, int(self.exact)
+        return f"MH_DECODER_MEMORY({', '.join(map(str, sizes))})"
 
     def open(self, *, history: int = 1024) -> DecoderTwin:
         """Return the twin of the C stream.
@@ -243,6 +254,7 @@ class DecoderTable:
             "n_shown": self.n_shown,
             "reach": self.reach,
             "rows": self.rows,
+            "exact": int(self.exact),
             "top_state": top["state"],
             "top_from": top["shortest"],
             "top_reach": top["reach"],
@@ -271,7 +283,7 @@ class DecoderTwin:
         self._table = table
         self._history = min(history, _LONGEST_WAVE)
         self._settings = (
-            (n, table.reach, table.rows, table.lag),
+            (n, table.reach, table.rows, table.lag, table.exact),
             np.array(table.longest, np.int64),
             np.array(table.continues),
             np.array(table.transition, np.int64),
@@ -285,6 +297,8 @@ class DecoderTwin:
             np.zeros(n, np.int64),
             *(np.zeros((capacity, n), np.int64) for _ in range(5)),
             np.zeros(n, np.int64),
+            np.zeros((capacity, n), np.int64),
+            np.zeros((capacity, 2 * n), np.bool_),
         )
         self._scratch = np.zeros(table.reach, np.int64), np.zeros(table.reach, np.int64)
         self._found = np.zeros((capacity, 4), np.int64)

@@ -36,6 +36,18 @@ static uint8_t *arcs_of(const mh_decoder_state_t *state, const mh_decoder_table_
     return state->at.arcs + before_in_ring(state->row, ago, table->rows) * width;
 }
 
+/* Where the scores lie of the node `ago` before the newest one, which is entered last. */
+static uint32_t slot_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago)
+{
+    const uint32_t next = state->score_row + 1u == table->reach ? 0u : state->score_row + 1u;
+    return ago > table->reach ? 0 : before_in_ring(next, fewer(ago, table->reach), table->reach);
+}
+
+static uint8_t *set_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint8_t *sets, uint32_t ago)
+{
+    return sets + before_in_ring(state->row, ago, table->rows);
+}
+
 static uint32_t position_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago)
 {
     return state->at.positions[before_in_ring(state->row, ago, table->rows)];
@@ -57,43 +69,46 @@ static uint8_t arc_of(const mh_decoder_state_t *state, const mh_decoder_table_t 
     return linked != 0 ? row[2u * table->n_states + table->chain[y]] : row[y];
 }
 
-/* Lengths and centres of the spans that stop at the newest node, and how many of them are not too long for each state:
-   the centre is the node nearest to their middle, ties to the earlier, and never the newest. */
-static void measure(mh_decoder_state_t *state, const mh_decoder_table_t *table)
+/* Lengths and centres of the spans that stop `ago` nodes before the newest one, and how many of them are not too long
+   for each state: the centre is the node nearest to their middle, ties to the earlier, and never the last one. */
+static void measure(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago)
 {
-    const uint32_t newest = position_of(state, table, 0), most = fewer(state->root, table->reach);
+    const uint32_t stop = position_of(state, table, ago), most = fewer(state->root, table->reach) - ago;
+    const uint32_t first = before_in_ring(state->score_row, ago, table->reach);
     uint16_t *lengths = state->at.lengths;
     uint32_t cap = 0, centre = 0, n_spans, y;
     for (y = 0; y < table->n_states; ++y) {
         if (table->longest[y] > cap) { cap = table->longest[y]; }
     }
     for (n_spans = 0; n_spans < most; ++n_spans) {
-        const uint32_t length = newest - position_of(state, table, n_spans + 1u);
+        const uint32_t length = stop - position_of(state, table, ago + n_spans + 1u);
         if (length > cap && n_spans > 0) { break; }
         lengths[n_spans] = (uint16_t)fewer(length, cap + 1u);
         while (centre < n_spans && (uint32_t)lengths[centre] + lengths[centre + 1u] <= length) { ++centre; }
-        state->at.centres[n_spans] = (uint8_t)before_in_ring(state->score_row, centre, table->reach);
+        state->at.centres[n_spans] = (uint8_t)before_in_ring(first, centre, table->reach);
     }
     for (y = 0; y < table->n_states; ++y) {
         const uint32_t longest = table->longest[y];
-        uint32_t count = table->chain[y] == MH_DECODER_NONE ? 0 : 1; /* a state that goes on may cover any gap */
+        uint32_t count = table->chain[y] == MH_DECODER_NONE ? 0 : fewer(n_spans, 1); /* it may cover any gap */
         while (count < n_spans && lengths[count] <= longest) { ++count; }
         state->counts[y] = (uint8_t)count;
     }
 }
 
-/* The best of the spans `from` to `count` - 1 of a state, shortest first, that stop at the newest node. `scores` are
-   those of their starts; `durations` NULL: they do not count. Raises *best and returns the length of the span in nodes,
+/* The best of the spans `from` to `count` - 1 of a state, shortest first, that were measured. `scores` are those
+   of all starts, of which that of the shortest span lies at `slot`; `durations` NULL: they do not count. Raises *best and returns the length of the span in nodes,
    or leaves it and returns 0. */
 static uint32_t best_span(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t y,
-                          const int32_t *scores, const int16_t *durations, uint32_t from, uint32_t count, int32_t *best)
+                          const int32_t *scores, const int16_t *durations, uint32_t slot, uint32_t from,
+                          uint32_t count, int32_t *best)
 {
     const int16_t *const middles = state->at.middles + y * table->reach;
     const uint16_t *const lengths = state->at.lengths;
     const uint8_t *const centres = state->at.centres;
     const uint32_t bins_q16 = table->bins_q16[y], last_bin = table->n_bins - 1u;
     int32_t highest = *best;
-    uint32_t length = 0, k = from, slot = before_in_ring(state->score_row, from, table->reach);
+    uint32_t length = 0, k = from;
+    slot = before_in_ring(slot, from, table->reach);
     while (k < count) {
         const uint32_t stop = fewer(count, k + slot + 1u); /* where the ring starts anew */
         const int32_t *score_of = scores + slot;
@@ -120,50 +135,52 @@ static uint32_t best_span(const mh_decoder_state_t *state, const mh_decoder_tabl
     return length;
 }
 
-/* The best of the spans `from` to `count` - 1 of a state, new or going on; a new one wins ties. Its arc is written. */
-static int32_t best_arc(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t y, uint32_t from,
-                        uint32_t count, int timed, uint8_t *arc)
+/* The best of the spans `from` to `count` - 1 of a state, new or going on, that stop `ago` nodes before the newest one;
+   a new one wins ties. Its arc is written. */
+static int32_t best_arc(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t y,
+                        uint32_t from, uint32_t count, int timed, uint8_t *arc)
 {
-    const uint32_t chain = table->chain[y], reach = table->reach;
+    const uint32_t chain = table->chain[y], reach = table->reach, slot = before_in_ring(state->score_row, ago, reach);
     const int32_t *const fresh = state->at.fresh + y * reach;
     int32_t best = BARELY;
-    uint32_t found = 0, length;
+    uint32_t found = 0, length, until = from;
     if (timed) {
-        const uint32_t until = fewer(count, state->first - 1u); /* where the stretch starts, no duration is known */
-        found = best_span(state, table, y, fresh, table->duration + y * table->n_bins, from, until, &best);
-        from = until;
+        until = fewer(count, state->first - ago - 1u); /* where the stretch starts, no duration is known */
+        found = best_span(state, table, y, fresh, table->duration + y * table->n_bins, slot, from, until, &best);
     }
-    if (from < count) {
-        length = best_span(state, table, y, fresh, NULL, from, count, &best);
+    if (until < count) {
+        length = best_span(state, table, y, fresh, NULL, slot, until, count, &best);
         if (length != 0) { found = length; }
     }
     if (chain != MH_DECODER_NONE) {
-        length = best_span(state, table, y, state->at.chained + chain * reach, NULL, timed ? 0 : from, count, &best);
+        length = best_span(state, table, y, state->at.chained + chain * reach, NULL, slot, from, count, &best);
         if (length != 0) { found = length | GOES_ON; }
     }
     *arc = (uint8_t)found;
     return found != 0 ? best : NEVER;
 }
 
-/* Find the best spans of each state that stop, and that go on, at the newest node, after which the next one lies by
-   `gap` samples; with `last`, the stretch ends there. Scores of those that go on are written to `chained`. */
-static void find_arcs(mh_decoder_state_t *state, const mh_decoder_table_t *table, int last, uint32_t gap,
+/* Find the best spans of each state that stop, and that go on, `ago` nodes before the newest one; the next node lies
+   `gap` samples after that, or the stretch ends there if `last`. Scores of those that go on are written to `chained`. */
+static void find_arcs(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, int last, uint32_t gap,
                       int32_t *chained)
 {
-    const uint32_t n = table->n_states;
-    uint8_t *row = arcs_of(state, table, 0);
+    const uint32_t n = table->n_states, slot = slot_of(state, table, ago);
+    const int32_t *const total = ago == 0 ? state->total : state->at.totals + slot * n;
+    const int16_t *const offset = ago == 0 ? state->newest + 2u * n : state->at.offsets + slot * n;
+    const uint16_t *const lengths = state->at.lengths;
+    uint8_t *row = arcs_of(state, table, ago);
     uint32_t y;
     for (y = 0; y < n; ++y) {
-        const uint32_t chain = table->chain[y], count = fewer(state->counts[y], state->root);
-        const int32_t best = best_arc(state, table, y, 0, count, !last, &row[y]);
+        const uint32_t chain = table->chain[y], count = fewer(state->counts[y], state->root - ago);
+        const int32_t best = best_arc(state, table, ago, y, 0, count, !last, &row[y]);
         state->ended[y] = NEVER;
-        if (row[y] != 0) { state->ended[y] = best + state->total[y] + (last ? 0 : state->newest[2u * n + y]); }
+        if (row[y] != 0) { state->ended[y] = best + total[y] + (last ? 0 : offset[y]); }
         if (chain != MH_DECODER_NONE && !last) {
             /* Only the longest spans go on: those that cannot reach the next node. */
-            const uint16_t *lengths = state->at.lengths;
             uint32_t from = count;
             while (from > 0 && (lengths[from - 1u] + gap > table->longest[y] || from == table->reach)) { --from; }
-            chained[chain] = best_arc(state, table, y, from, count, 0, &row[2u * n + chain]);
+            chained[chain] = best_arc(state, table, ago, y, from, count, 0, &row[2u * n + chain]);
             if (row[2u * n + chain] != 0) { chained[chain] += table->self_transition[y]; }
         }
     }
@@ -202,17 +219,21 @@ static void rebase(mh_decoder_state_t *state, const mh_decoder_table_t *table)
             if (scores[i] > BARELY) { scores[i] = mh_max(scores[i] + change, FLOOR); }
         }
     }
+    for (k = 0; k < n && table->exact; ++k) {
+        for (i = 0; i < reach; ++i) { state->at.totals[i * n + k] -= state->total[k]; }
+    }
     for (k = 0; k < n; ++k) { state->total[k] = 0; }
 }
 
-/* Find the best state before a new span of each state at the newest node, and enter the node into the ring of scores. */
-static void find_starts(mh_decoder_state_t *state, const mh_decoder_table_t *table, const int32_t *chained)
+/* Find the best state before a new span of each state that starts `ago` nodes before the newest one. */
+static void find_starts(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago,
+                        const int32_t *chained)
 {
-    const uint32_t n = table->n_states, reach = table->reach;
-    const uint32_t slot = state->score_row + 1u == reach ? 0u : state->score_row + 1u;
-    uint8_t *before = arcs_of(state, table, 0) + n;
+    const uint32_t n = table->n_states, reach = table->reach, slot = slot_of(state, table, ago);
+    const int32_t *const total = ago == 0 ? state->total : state->at.totals + slot * n;
+    const int16_t *const onset = ago == 0 ? state->newest + n : state->at.onsets + slot * n;
+    uint8_t *before = arcs_of(state, table, ago) + n;
     uint32_t y, previous, alive = 0;
-    state->score_row = (uint8_t)slot;
     for (y = 0; y < n; ++y) {
         int32_t best = BARELY;
         before[y] = 0;
@@ -224,11 +245,29 @@ static void find_starts(mh_decoder_state_t *state, const mh_decoder_table_t *tab
             }
         }
         if (best > BARELY) { alive |= 1u << y; }
-        state->at.fresh[y * reach + slot] = best > BARELY ? best + state->newest[n + y] - state->total[y] : NEVER;
-        state->at.middles[y * reach + slot] = state->newest[3u * n + y];
+        state->at.fresh[y * reach + slot] = best > BARELY ? best + onset[y] - total[y] : NEVER;
     }
-    state->at.alive[state->row] = (uint8_t)alive;
-    for (y = 0; y < table->n_chains; ++y) { state->at.chained[y * reach + slot] = chained[y]; }
+    for (y = 0; y < table->n_chains; ++y) {
+        if (chained[y] > BARELY) { alive |= 1u << (n + y); }
+        state->at.chained[y * reach + slot] = chained[y];
+    }
+    *set_of(state, table, state->at.alive, ago) = (uint8_t)alive;
+}
+
+/* Enter the newest node into the rings of scores. */
+static void enter(mh_decoder_state_t *state, const mh_decoder_table_t *table, const int32_t *chained)
+{
+    const uint32_t n = table->n_states, slot = slot_of(state, table, 0);
+    uint32_t y;
+    find_starts(state, table, 0, chained);
+    for (y = 0; y < n; ++y) {
+        state->at.middles[y * table->reach + slot] = state->newest[3u * n + y];
+        if (!table->exact) { continue; }
+        state->at.onsets[slot * n + y] = state->newest[n + y];
+        state->at.offsets[slot * n + y] = state->newest[2u * n + y];
+        state->at.totals[slot * n + y] = state->total[y];
+    }
+    state->score_row = (uint8_t)slot;
 }
 
 /* Take what the newest node says, now that it is known where the next one lies, and enter that one. */
@@ -237,8 +276,8 @@ static void advance(mh_decoder_state_t *state, const mh_decoder_table_t *table, 
     uint32_t y, gap = position - position_of(state, table, 0);
     if (state->first != 0) {
         int32_t chained[MH_DECODER_MOST_STATES];
-        find_arcs(state, table, 0, fewer(gap, FARTHEST), chained);
-        find_starts(state, table, chained);
+        find_arcs(state, table, 0, 0, fewer(gap, FARTHEST), chained);
+        enter(state, table, chained);
         state->since = (uint8_t)(state->since + 1u);
         if (state->since == 0) { rebase(state, table); }
     }
@@ -253,53 +292,93 @@ static void advance(mh_decoder_state_t *state, const mh_decoder_table_t *table, 
     state->at.positions[state->row] = position;
 }
 
-/* Whether a span that stops, or goes on, `ago` nodes before the newest one follows a path through the root. */
-static uint32_t lives(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t y,
-                      uint32_t arc)
+/* Whether a span that stops, or goes on, `ago` nodes before the newest one starts as it did and passes the root. */
+static uint32_t is_kept(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t y,
+                        uint32_t arc)
 {
-    const uint32_t from = ago + (arc & 0x7fu);
+    const uint32_t from = ago + (arc & 0x7fu), bit = (arc & GOES_ON) != 0 ? (uint32_t)table->n_states + table->chain[y] : y;
     if (arc == 0 || from > state->root) { return 0; }
-    if ((arc & GOES_ON) != 0) { return arc_of(state, table, from, y, 1) != 0; }
-    return (uint32_t)state->at.alive[before_in_ring(state->row, from, table->rows)] >> y & 1u;
+    return (uint32_t)*set_of(state, table, table->exact ? state->at.kept : state->at.alive, from) >> bit & 1u;
 }
 
-/* End the hypotheses whose best path does not pass through the root. */
-static void restrict_to_root(mh_decoder_state_t *state, const mh_decoder_table_t *table)
+/* Hypotheses of a node at or after the root whose best path passes the root, as bits. */
+static uint32_t kept_of(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago)
 {
-    const uint32_t n = table->n_states, reach = table->reach;
-    uint32_t ago, y, intact = 0; /* nodes in a row without any change */
-    for (ago = state->root; ago > 0 && intact < reach; --ago) {
-        uint8_t *row = arcs_of(state, table, ago), *alive = state->at.alive + before_in_ring(state->row, ago, table->rows);
-        const int is_root = ago == state->root, has_scores = ago <= reach;
-        const uint32_t slot = has_scores ? before_in_ring(state->score_row, ago - 1u, reach) : 0;
-        uint32_t stops = 0, ended = 0; /* states, as bits */
-        ++intact;
+    const uint32_t n = table->n_states, alive = *set_of(state, table, state->at.alive, ago);
+    const uint8_t *row = arcs_of(state, table, ago);
+    const int is_root = ago == state->root;
+    uint32_t stops = 0, kept = 0, y; /* states, as bits */
+    for (y = 0; y < n; ++y) {
+        const uint32_t chain = table->chain[y], goes_on = chain == MH_DECODER_NONE ? 0 : alive >> (n + chain) & 1u;
         if (is_root) {
-            stops = state->root_linked ? 0 : 1u << state->root_state;
+            const uint32_t is_state = y == state->root_state;
+            stops |= (state->root_linked ? 0 : is_state) << y;
+            if (goes_on != 0) { kept |= (state->root_linked ? is_state : 0) << (n + chain); }
         } else {
-            for (y = 0; y < n; ++y) { stops |= lives(state, table, ago, y, row[y]) << y; }
-        }
-        for (y = 0; y < n; ++y) { ended |= (~stops >> row[n + y] & 1u) << y; }
-        ended &= *alive;
-        if (ended != 0) {
-            *alive = (uint8_t)(*alive & ~ended);
-            intact = 0;
-            for (y = 0; y < n && has_scores; ++y) {
-                if ((ended >> y & 1u) != 0) { state->at.fresh[y * reach + slot] = NEVER; }
-            }
-        }
-        for (y = 0; y < n; ++y) {
-            const uint32_t chain = table->chain[y];
-            uint8_t *linked;
-            if (chain == MH_DECODER_NONE) { continue; }
-            linked = &row[2u * n + chain];
-            if (*linked == 0 || (is_root ? state->root_linked && y == state->root_state
-                                         : lives(state, table, ago, y, *linked))) { continue; }
-            *linked = 0;
-            intact = 0;
-            if (has_scores) { state->at.chained[chain * reach + slot] = NEVER; }
+            stops |= is_kept(state, table, ago, y, row[y]) << y;
+            if (goes_on != 0) { kept |= is_kept(state, table, ago, y, row[2u * n + chain]) << (n + chain); }
         }
     }
+    for (y = 0; y < n; ++y) { kept |= (alive >> y & stops >> row[n + y] & 1u) << y; }
+    return kept;
+}
+
+/* End hypotheses of a node. */
+static void end_hypotheses(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t ago, uint32_t ended)
+{
+    const uint32_t slot = slot_of(state, table, ago);
+    uint32_t k;
+    *set_of(state, table, state->at.alive, ago) &= (uint8_t)~ended;
+    for (k = 0; k < (uint32_t)table->n_states + table->n_chains && ago <= table->reach; ++k) {
+        if ((ended >> k & 1u) != 0) { column_of(state, table, k)[slot] = NEVER; }
+    }
+}
+
+/* Let every state follow that of the root; its score is that of a state which does. */
+static void restart(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t kept)
+{
+    const uint32_t n = table->n_states, reach = table->reach, slot = slot_of(state, table, state->root);
+    const int16_t *const onset = state->at.onsets + slot * n, *const transition = table->transition[state->root_state];
+    const int32_t *const total = state->at.totals + slot * n;
+    uint8_t *before = arcs_of(state, table, state->root) + n, *alive = set_of(state, table, state->at.alive, state->root);
+    int32_t ended;
+    uint32_t y = 0;
+    while (y < n && (kept >> y & 1u) == 0) { ++y; }
+    if (y == n) { return; }
+    ended = state->at.fresh[y * reach + slot] + total[y] - onset[y] - transition[y];
+    for (y = 0; y < n; ++y) {
+        if (transition[y] == MH_DECODER_IMPOSSIBLE) { continue; }
+        before[y] = state->root_state;
+        *alive |= (uint8_t)(1u << y);
+        state->at.fresh[y * reach + slot] = ended + transition[y] + onset[y] - total[y];
+    }
+}
+
+/* Make every best path pass the root: where that to a hypothesis does not, look for the best one that does if the table
+   is exact and there are scores from the root on, else end the hypothesis. */
+static void restrict_to_root(mh_decoder_state_t *state, const mh_decoder_table_t *table)
+{
+    const int exact = table->exact && state->root <= table->reach;
+    uint32_t ago, intact = 0; /* nodes in a row without any change */
+    for (ago = state->root; ago > 0 && intact < table->reach; --ago) {
+        const uint32_t kept = kept_of(state, table, ago);
+        const uint32_t lost = *set_of(state, table, state->at.alive, ago) & ~kept;
+        if (table->exact) { *set_of(state, table, state->at.kept, ago) = (uint8_t)kept; }
+        ++intact;
+        if (lost == 0) { continue; }
+        intact = 0;
+        if (!exact || ago == state->root) {
+            end_hypotheses(state, table, ago, lost);
+            if (exact && !state->root_linked) { restart(state, table, kept); }
+        } else {
+            int32_t chained[MH_DECODER_MOST_STATES];
+            const uint32_t gap = position_of(state, table, ago - 1u) - position_of(state, table, ago);
+            measure(state, table, ago);
+            find_arcs(state, table, ago, 0, fewer(gap, FARTHEST), chained);
+            find_starts(state, table, ago, chained);
+        }
+    }
+    if (exact) { measure(state, table, 0); }
 }
 
 /* Whether there is no row for another node before a span is committed. */
@@ -399,9 +478,9 @@ void mh_decoder_push(mh_decoder_state_t *state, const mh_decoder_table_t *table,
         kept[2u * table->shown[i]] = shifts[2u * i];
         kept[2u * table->shown[i] + 1u] = shifts[2u * i + 1u];
     }
-    measure(state, table);
+    measure(state, table, 0);
     if (state->root > 1u && (position - position_of(state, table, state->root - 1u) >= table->lag || is_full(state, table))) {
-        find_arcs(state, table, 1, 0, NULL);
+        find_arcs(state, table, 0, 1, 0, NULL);
         commit(state, table, 0);
     } /* else not even the first span after the root can be old enough */
 }
@@ -415,8 +494,8 @@ void mh_decoder_close(mh_decoder_state_t *state, const mh_decoder_table_t *table
     advance(state, table, position);
     kept = state->at.shifts + (uint32_t)state->row * 2u * table->n_shown;
     for (i = 0; i < 2u * table->n_shown; ++i) { kept[i] = 0; }
-    measure(state, table);
-    find_arcs(state, table, 1, 0, NULL);
+    measure(state, table, 0);
+    find_arcs(state, table, 0, 1, 0, NULL);
     commit(state, table, 1);
     state->closed = position;
     state->is_open = 0;

@@ -36,40 +36,50 @@ typedef struct {
     uint8_t cut[MH_DECODER_MOST_STATES];           /* MH_EVENT_CUT_...: reported though it is cut there */
     uint8_t peak[MH_DECODER_MOST_STATES];          /* mh_peak_t */
     uint32_t lag;                                  /* samples */
-    uint8_t n_states, n_bins, n_chains, n_shown;
+    uint8_t n_states, n_bins, n_chains, n_shown; /* n_states + n_chains <= 8 */
     uint8_t reach;                                 /* most intervals of a span, 127 at most */
     uint8_t rows;                                  /* nodes that are kept, reach + 2 at least */
+    uint8_t exact; /* whether second best paths are looked for where a commitment rules out the best one */
     /* A wave of a state that is top_from samples or longer ends in the middle of the upper 1 / top_part of its rise,
        which is looked for so far to either side of its end, in sums of top_box samples; top_box 0: no state does. */
     uint8_t top_state, top_from, top_reach, top_box, top_part;
 } mh_decoder_table_t;
 
 /* What a decoder works in, for the numbers of its table; MH_DECODER_BUFFERS(&memory) hands it to mh_decoder_init. */
-#define MH_DECODER_MEMORY(n_states, n_chains, n_shown, reach, rows)                                                    \
+#define MH_DECODER_MEMORY(n_states, n_chains, n_shown, reach, rows, exact)                                             \
     struct {                                                                                                           \
         int32_t fresh[(reach) * (n_states)];                                                                           \
         int32_t chained[(reach) * (n_chains)];                                                                         \
+        int32_t totals[(exact) ? (reach) * (n_states) : 1];                                                            \
         uint32_t positions[(rows)];                                                                                    \
         int16_t middles[(reach) * (n_states)];                                                                         \
+        int16_t onsets[(exact) ? (reach) * (n_states) : 1];                                                            \
+        int16_t offsets[(exact) ? (reach) * (n_states) : 1];                                                           \
         uint16_t lengths[(reach)];                                                                                     \
         uint8_t centres[(reach)];                                                                                      \
         uint8_t arcs[(rows) * (2 * (n_states) + (n_chains))];                                                          \
         uint8_t alive[(rows)];                                                                                         \
+        uint8_t kept[(exact) ? (rows) : 1];                                                                            \
         int8_t shifts[(rows) * 2 * (n_shown)];                                                                         \
     }
 #define MH_DECODER_BUFFERS(memory)                                                                                     \
-    {(memory)->fresh,   (memory)->chained, (memory)->positions, (memory)->middles, (memory)->lengths,                  \
-     (memory)->centres, (memory)->arcs,    (memory)->alive,     (memory)->shifts}
+    {(memory)->fresh,   (memory)->chained, (memory)->totals,  (memory)->positions, (memory)->middles,                  \
+     (memory)->onsets,  (memory)->offsets, (memory)->lengths, (memory)->centres,   (memory)->arcs,                     \
+     (memory)->alive,   (memory)->kept,    (memory)->shifts}
 
 typedef struct {
     int32_t *fresh;      /* scores of spans that start at the latest `reach` nodes but the newest, state by state; */
     int32_t *chained;    /* of those that go on there; both less the inside scores before the node */
+    int32_t *totals;     /* those inside scores, node by node, if exact */
     uint32_t *positions; /* of the latest `rows` nodes, as are all below centres */
-    int16_t *middles;    /* of the nodes of `fresh` */
+    int16_t *middles;    /* of the nodes of `fresh`, state by state */
+    int16_t *onsets;     /* of these, node by node, if exact */
+    int16_t *offsets;
     uint16_t *lengths;   /* of the spans that stop at the newest node, shortest first */
     uint8_t *centres;    /* of these spans, as entries of `middles` */
     uint8_t *arcs;       /* started, before, linked, see mh_decoder.c */
-    uint8_t *alive;      /* states of which a new span may start */
+    uint8_t *alive;      /* hypotheses, as bits: states of which a new span may start, then those that may go on */
+    uint8_t *kept;       /* those that the latest commitment left as they are, if exact */
     int8_t *shifts;      /* of onset and offset of each state that is reported, in samples */
 } mh_decoder_buffers_t;
 

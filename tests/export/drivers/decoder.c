@@ -72,6 +72,7 @@ static void read_table(void)
     table.n_shown = (uint8_t)next();
     table.reach = (uint8_t)next();
     table.rows = (uint8_t)next();
+    table.exact = (uint8_t)next();
     table.top_state = (uint8_t)next();
     table.top_from = (uint8_t)next();
     table.top_reach = (uint8_t)next();
@@ -94,6 +95,10 @@ static mh_decoder_buffers_t read_memory(void)
     at.centres = some(reach);
     at.arcs = some(rows * (2 * n + table.n_chains));
     at.alive = some(rows);
+    at.totals = some(table.exact ? sizeof *at.totals * reach * n : 0);
+    at.onsets = some(table.exact ? sizeof *at.onsets * reach * n : 0);
+    at.offsets = some(table.exact ? sizeof *at.offsets * reach * n : 0);
+    at.kept = some(table.exact ? rows : 0);
     at.shifts = some(rows * 2 * table.n_shown);
     return at;
 }
