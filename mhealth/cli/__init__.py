@@ -2,7 +2,7 @@
 
 import typer
 
-from mhealth.cli import _demo, _evaluate, _intervals, _label, _models, _terminal, _train
+from mhealth.cli import _demo, _evaluate, _export, _intervals, _label, _models, _terminal, _train
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,7 @@ for _command, _epilog in (
     (_intervals.intervals, _intervals.EPILOG),
     (_train.train, _train.EPILOG),
     (_evaluate.evaluate, _evaluate.EPILOG),
+    (_export.export, _export.EPILOG),
     (_models.models, _models.EPILOG),
     (_demo.demo, _demo.EPILOG),
 ):

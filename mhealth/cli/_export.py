@@ -1,0 +1,208 @@
+"""`mhealth export`: a trained model as C for a microcontroller, with its proof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mhealth.cli._options import Data, Records
+from mhealth.cli._terminal import (
+    Bar,
+    Debug,
+    Quiet,
+    Terminal,
+    announce_compilation,
+    examples,
+    print_table,
+    reports_errors,
+)
+from mhealth.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mhealth.export import Export, PipelineTable, Source, Stage
+
+__all__ = ["EPILOG", "export"]
+
+EPILOG = examples(
+    ("mhealth export ecg --out blue_pill/", "the shipped ecg-mcu for a Cortex-M3: C, example, Makefile, README"),
+    ("mhealth export ecg --check --out blue_pill/", "and its proof, on emulators (make test-embedded installs them)"),
+    ("mhealth export tcn-int8 --target cortex-m4 --profile speed --out m4/", "a network, in fast code"),
+    ("mhealth export respiration --fs 10 --out belt/", "breathing; the converter's rate is checked"),
+    ("mhealth export my.npz --calibrate night1.edf --out mine/", "a model of your own, looked at on your recordings"),
+    ("mhealth export ecg --evaluate ludb --data /data/ludb --out blue_pill/", "accuracy before and after"),
+)
+
+
+@reports_errors
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A shipped model (see `mhealth models`), or an .npz of `train`.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; a former export is replaced.")
+    ],
+    target: Annotated[
+        Literal["cortex-m3", "cortex-m4", "linux"], typer.Option(help="Machine that it is for, and proven on first.")
+    ] = "cortex-m3",
+    profile: Annotated[
+        Literal["size", "speed"],
+        typer.Option(help="Small code (-Os, one kernel for all layers of a network), or fast (-O2, one for each)."),
+    ] = "size",
+    fs: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", help="Rate of your converter, checked against the model's.", show_default=False),
+    ] = None,
+    calibrate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RECORD",
+            help="Recording on which the whole numbers of each stage are compared with the model (may be repeated). "
+            "(default: simulated signal)",
+            show_default=False,
+        ),
+    ] = None,
+    evaluate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Annotated data set on which accuracy before and after is measured, each channel alone.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Data = None,
+    records: Records = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Build and run it everywhere, compare, and hold it to its budget.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Turn a trained model into C99 that labels one lead, sample by sample, in whole numbers.
+
+    DIR gets the model and its runtime (src/), an example, a Makefile, golden vectors with a program that checks them, a
+    README with the steps into your firmware, manifest.json, and for a network the .tflite that it was made from. It has
+    the layout of Arduino and PlatformIO libraries. There is no heap, no libc, no floating point and no global variable
+    in the C; NAME_init, NAME_step and NAME_flush work on a state that you own.
+
+    Any model of `mhealth train` will do that labels single leads with sparse codes, or with a causal network in int8.
+    For a Cortex-M3 or M4, ecg and respiration stand for ecg-mcu and respiration-mcu, which fit 64 KB of flash and 20 KB
+    of RAM with room for more; train your own so with `mhealth train --budget cortex-m3`.
+
+    With --check the same C runs on this machine under sanitizers, on an emulated Cortex-M3 and M4, and on aarch64, and
+    must hand out the same events as its twin in Python, to the sample; what it takes is measured and compared with the
+    budget. A stage whose compiler or emulator is missing is told; that of the target must run.
+    """
+    terminal = Terminal(quiet=quiet)
+    from mhealth.export import PipelineTable, check_exportable, export_model, load_source
+    from mhealth.io import read_recording
+
+    announce_compilation(terminal)
+    source = load_source(model, target=target)
+    check_exportable(source.labeler, fs)
+    if source.name != Path(model).stem:
+        terminal.say(f"{target}: {model} is {source.name}, which was trained to fit")
+    recordings = [read_recording(path) for path in calibrate or ()]
+    accuracy: dict[str, float] | None = None
+    leads: list[NDArray[np.int32]] = []
+    if evaluate is not None:
+        table = PipelineTable.of(source.labeler, profile=profile)
+        accuracy, leads = _accuracy(source, table, evaluate, data, records, terminal)
+    with Bar(terminal) as bar:
+        bar.update("writing C", 0, None)
+        made = export_model(
+            source, out, target=target, profile=profile, fs=fs, calibration=recordings, accuracy=accuracy
+        )
+    _print(made)
+    if check:
+        stages = _prove(made, leads, accuracy, terminal)
+        print_table("proof", ["stage", "result"], [[_told(stage), stage.result] for stage in stages])
+        failed = [stage.name for stage in stages if stage.passed is False]
+        if failed:
+            raise InvalidParameterError(f"{out}: not proven: {', '.join(failed)}; see above.")
+    terminal.say(f"{source.name} in C for {target} -> {out}")
+
+
+def _prove(
+    made: Export, leads: list[NDArray[np.int32]], accuracy: dict[str, float] | None, terminal: Terminal
+) -> list[Stage]:
+    """Return the stages of the proof."""
+    from mhealth.export import prove
+
+    with Bar(terminal) as bar:
+        return prove(
+            made,
+            leads,
+            loss=None if accuracy is None else accuracy["lost"],
+            report=lambda stage: bar.update(stage, 0, None),
+        )
+
+
+def _told(stage: Stage) -> str:
+    """Return a stage with a sign of its outcome."""
+    return f"{'–' if stage.passed is None else '✓' if stage.passed else '✗'} {stage.name}"
+
+
+def _accuracy(
+    source: Source, table: PipelineTable, name: str, data: Path | None, records: Path | None, terminal: Terminal
+) -> tuple[dict[str, float], list[NDArray[np.int32]]]:
+    """Return the accuracy of the model and of whole numbers on a data set, and its leads as these got them."""
+    from mhealth.cli._evaluate import figures_of
+    from mhealth.cli._training import load_cases
+    from mhealth.export import agreement, alone, label_in_whole_numbers, leads_of
+
+    dataset, cases = load_cases(name, data, records, terminal)
+    labeler = alone(source.labeler)
+    before, after, shared, leads = [], [], [], []
+    with Bar(terminal, unit="records") as bar:
+        for k, case in enumerate(cases):
+            bar.update("labeling twice", k, len(cases))
+            before.append(labeler.label(case.recording))
+            after.append(label_in_whole_numbers(labeler, table, case.recording))
+            shared.append(agreement(before[-1], after[-1]))
+            leads += leads_of(labeler, case.recording)[0]
+    summaries = [figures_of(dataset, cases, found, None).summary for found in (before, after)]
+    main = next((key for key in summaries[0] if key.endswith("150ms.macro")), next(iter(summaries[0])))
+    n_waves = sum(part.n_waves for part in shared)
+    figures = {
+        "records": float(len(cases)),
+        "before": summaries[0][main],
+        "after": summaries[1][main],
+        "lost": summaries[0][main] - summaries[1][main],
+        "shared": sum(part.f1 * part.n_waves for part in shared) / max(n_waves, 1),
+    }
+    print_table(
+        f"{name}, {len(cases)} records, each channel alone",
+        ["figure", "model", "whole numbers"],
+        [[key, summaries[0][key], summaries[1][key]] for key in summaries[0] if key in summaries[1]],
+        note=f"{figures['shared']:.2f} % of the waves are the same within 40 ms.",
+    )
+    return figures, leads
+
+
+def _print(made: Export) -> None:
+    """Print what was measured."""
+    manifest = made.manifest
+    stages, found, budget = manifest["stages"], manifest["measured"], manifest["budget"]
+    rows: list[list[object]] = [
+        ["candidates that whole numbers share", f"{stages['shared']:.2f} %"],
+        ["their log potentials, RMS difference", f"{stages['potentials']:.3f} nats"],
+        ["where edges lie, RMS difference", f"{stages['shifts']:.2f} samples"],
+    ]
+    if found is not None:
+        limits = budget or {"flash": "–", "ram": "–", "share": "–"}
+        rows += [
+            ["flash", f"{found['flash']} of {limits['flash']} bytes"],
+            ["RAM with the stack", f"{found['ram']} of {limits['ram']} bytes"],
+            ["time", f"{found['share']:.2f} of {limits['share']} % of 72 MHz"],
+            ["instructions a sample; the worst", f"{found['instructions']:.0f}; {found['worst']}"],
+        ]
+        rows += [[f"computing, {chip}", f"{power:.0f} µW"] for chip, power in found["microwatts"].items()]
+    print_table(
+        f"{manifest['model']}, {made.target}, {made.profile}", ["", ""], rows,
+        note="" if found else "Not measured: the compiler or emulator of the target is missing (make test-embedded).",
+    )  # fmt: skip
