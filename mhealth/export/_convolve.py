@@ -22,6 +22,9 @@ _UNROLLED = 128
 _MOST_TAPS = 32
 """``MH_CONVOLVE_TAPS``"""
 
+_GENERIC = "mh_convolve_any"
+"""The kernel for layers of any shape, which needs no more than pieces of inputs that lie side by side."""
+
 _MOST = 2**16 - 1
 """Largest size of a layer that its table can hold."""
 
@@ -113,7 +116,7 @@ class ConvolveTable:
             added = "0"
             if layer.addition is not None:
                 added, n_additions = f"{name}_additions + {n_additions}", n_additions + 1
-            kernel, _ = kernels.get(layer.weights.shape[:2], ("mh_convolve_any", ""))
+            kernel, _ = kernels.get(layer.weights.shape[:2], (_GENERIC, ""))
             rows += _row(layer, name, kernel, weight, output, added, ring)
             weight, output, ring = weight + weights.size, output + layer.bias.size, ring + _ring_size(layer)
         parts.append(f"static const mh_convolution_t {name}_layers[{len(layers)}] = {{\n{rows}}};\n")
@@ -213,15 +216,16 @@ def _row(
 ) -> str:
     """Return the initialiser of a layer."""
     n_taps, n_inputs, n_outputs = layer.weights.shape
-    step = n_inputs * (layer.dilation if n_taps > 1 else 1)
+    together = kernel == _GENERIC and (layer.dilation == 1 or n_taps == 1)
+    run, gap = (n_taps * n_inputs, 0) if together else (n_inputs, (layer.dilation - 1) * n_inputs * (n_taps > 1))
     (silence, zero_point), (low, high) = layer.zero_points, layer.bounds
     return (
         f"    {{ /* {n_taps} taps, {layer.dilation} apart, from {n_inputs} to {n_outputs} numbers, every "
         f"{layer.stride} */\n"
         f"        .kernel = {kernel}, .weights = {name}_weights + {weight}, .channels = {name}_channels + {output},\n"
         f"        .shifts = {name}_shifts + {output}, .addition = {addition},\n"
-        f"        .ring = {ring}, .ring_size = {_ring_size(layer)}, .step = {step}, "
-        f".n_taps = {n_taps}, .n_inputs = {n_inputs},\n"
+        f"        .ring = {ring}, .ring_size = {_ring_size(layer)}, .run = {run}, .gap = {gap}, "
+        f".n_used = {n_taps * n_inputs}, .n_inputs = {n_inputs},\n"
         f"        .n_outputs = {n_outputs}, .skipped = {layer.n_skipped}, .stride = {layer.stride}, "
         f".silence = {silence}, .zero_point = {zero_point}, .low = {low}, .high = {high},\n"
         f"        .rounding = {_rounding(layer)},\n"
@@ -238,16 +242,15 @@ def _kernels(name: str, layers: tuple[QuantizedConvolution, ...]) -> dict[tuple[
         kernel = f"{name}_{n_taps}x{n_inputs}"
         lines = []
         for tap in range(n_taps):
-            lines += [f"in = taps[{tap}];", *_taken(n_inputs, 2 * n_inputs * tap)]
+            lines += [f"in = taps[{tap}].in;", *_taken(n_inputs, 2 * n_inputs * tap)]
         found[n_taps, n_inputs] = (
             kernel,
             f"/* Layers of {n_taps} taps of {n_inputs} inputs. */\n"
-            f"static const uint32_t *{kernel}(\n"
-            "    const mh_convolution_t *layer, const int8_t *const *taps, const uint32_t *w, int32_t sums[4])\n"
+            f"static MH_CONVOLVE_ORDERED const uint32_t *{kernel}(\n"
+            "    const mh_convolve_piece_t *taps, const uint32_t *w, int32_t sums[4])\n"
             "{\n"
             "    const int8_t *in;\n"
             "    MH_CONVOLVE_START;\n"
-            "    (void)layer;\n"
             + "".join(f"    {line}\n" for line in lines)
             + f"    MH_CONVOLVE_END;\n    return w + {2 * n_inputs * n_taps};\n}}\n",
         )

@@ -1,5 +1,10 @@
 #include "mh_convolve.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+#define FAST __attribute__((optimize("O2"))) /* where all else is made small: -Os puts two jumps into every loop */
+#else
+#define FAST
+#endif
 #ifdef __GNUC__
 #define INLINED __attribute__((always_inline))
 #define APART __attribute__((noinline))
@@ -43,6 +48,17 @@ static inline INLINED int32_t shifted_down(int32_t value, int32_t shift)
     return (value + ((int32_t)1 << (shift - 1)) + (value >> 31)) >> shift;
 }
 
+/* mh_to_int8, in one instruction where there is one. */
+static inline INLINED int8_t saturated(int32_t value)
+{
+#if defined(__GNUC__) && defined(__ARM_FEATURE_SAT)
+    __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+    return (int8_t)value;
+#else
+    return mh_to_int8(value);
+#endif
+}
+
 /* What is rare, slower. */
 static APART int32_t rescaled_any(int32_t value, int32_t multiplier, int32_t shift, bool once)
 {
@@ -69,7 +85,7 @@ static APART void finish(
     do {
         const int32_t high = scaled(*sum++ + channel->bias, channel->multiplier);
         ++channel;
-        *out++ = mh_to_int8(zero_point + shifted_down(high, -*shift++));
+        *out++ = saturated(zero_point + shifted_down(high, -*shift++));
     } while (out != end);
 }
 
@@ -78,17 +94,20 @@ static APART void finish(
 
 static void convolve(const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, int8_t *out)
 {
-    const int8_t *taps[MH_CONVOLVE_TAPS];
+    mh_convolve_piece_t pieces[MH_CONVOLVE_TAPS + 2], *piece = pieces; /* one more at the end of the ring, and the end */
     int32_t sums[TOGETHER];
     const uint32_t *w = layer->weights;
-    for (uint32_t tap = 0; tap < layer->n_taps; ++tap) {
-        taps[tap] = ring + oldest;
-        oldest += layer->step;
+    for (uint32_t left = layer->n_used; left > 0; left -= piece++->count) {
+        const uint32_t room = layer->ring_size - oldest, run = layer->run < left ? layer->run : left;
+        piece->in = ring + oldest;
+        piece->count = run < room ? run : room;
+        oldest += piece->count + layer->gap;
         if (oldest >= layer->ring_size) { oldest -= layer->ring_size; }
     }
+    piece->count = 0;
     for (uint32_t first = 0; first < layer->n_outputs; first += TOGETHER) {
         const uint32_t left = layer->n_outputs - first, count = left < TOGETHER ? left : TOGETHER;
-        for (uint32_t o = 0; o < count; o += 4) { w = layer->kernel(layer, taps, w, sums + o); }
+        for (uint32_t o = 0; o < count; o += 4) { w = layer->kernel(pieces, w, sums + o); }
         finish(layer, layer->channels + first, layer->shifts + first, sums, out + first, out + first + count);
     }
 }
@@ -96,16 +115,18 @@ static void convolve(const mh_convolution_t *layer, const int8_t *ring, uint32_t
 static APART void add(const mh_addition_t *how, int8_t *own, const int8_t *other, const int8_t *end)
 {
     const int8_t *wide = how->own_is_wide ? own : other, *narrow = how->own_is_wide ? other : own;
-    const int32_t multiplier = how->narrow, sum_multiplier = how->sum;
+    const int32_t sum_multiplier = how->sum;
+    int32_t multiplier = how->narrow;
     const int32_t shift = how->narrow_shift, sum_shift = how->sum_shift, down = shift > 0 ? -1 : 0;
     const int32_t half = shift > 0 ? (int32_t)1 << (shift - 1) : 0;
     const int32_t wide_zero = how->wide_zero, narrow_zero = how->narrow_zero, sum_zero = how->sum_zero;
     do {
+        HELD(multiplier); /* else the compiler widens it once, and multiplies in two steps */
         /* 20 bits more on the way to a common scale, as LiteRT has them, so that little is lost. */
         const int32_t high = scaled((*narrow++ - narrow_zero) * (1 << 20), multiplier);
         const int32_t rounded = (high + half + ((high >> 31) & down)) >> shift;
         const int32_t sum = (*wide++ - wide_zero) * (1 << 19) + rounded;
-        *own++ = mh_to_int8(sum_zero + shifted_down(scaled(sum, sum_multiplier), sum_shift));
+        *own++ = saturated(sum_zero + shifted_down(scaled(sum, sum_multiplier), sum_shift));
     } while (own != end);
 }
 
@@ -147,15 +168,14 @@ const int8_t *mh_convolve_push(mh_convolve_state_t *state, const mh_convolve_tab
         MH_CONVOLVE_ADD(LOWER(p) * x + LOWER(q) * y, UPPER(p) * x + UPPER(q) * y); \
     } while (0)
 
-const uint32_t *mh_convolve_any(
-    const mh_convolution_t *layer, const int8_t *const *taps, const uint32_t *w, int32_t sums[4])
+FAST const uint32_t *mh_convolve_any(const mh_convolve_piece_t *piece, const uint32_t *w, int32_t sums[4])
 {
-    const int8_t *const *end = taps + layer->n_taps;
     uint32_t bytes = 0x00FF00FFu;
     MH_CONVOLVE_START;
     HELD(bytes);
     do {
-        const int8_t *in = *taps++, *behind = in + layer->n_inputs;
+        const int8_t *in = piece->in, *behind = in + piece->count;
+        ++piece;
         if (behind - in >= 4) {
             do {
                 TAKE_TWO(0);
@@ -167,7 +187,7 @@ const uint32_t *mh_convolve_any(
             } while (behind - in >= 4);
         }
         for (; in != behind; ++in, ++w) { MH_CONVOLVE_ADD(LOWER(*w) * *in, UPPER(*w) * *in); }
-    } while (taps != end);
+    } while (piece->count != 0);
     MH_CONVOLVE_END;
     return w;
 }

@@ -15,10 +15,15 @@ typedef struct mh_convolution mh_convolution_t;
 /* Taps of a layer, at most. */
 #define MH_CONVOLVE_TAPS 32
 
-/* Writes the sums of the products of a layer's inputs, which start at taps[0] for its oldest tap and so on, and of the
-   weights of four outputs; returns where the weights of the next four are. */
-typedef const uint32_t *mh_convolve_kernel_t(
-    const mh_convolution_t *layer, const int8_t *const *taps, const uint32_t *w, int32_t sums[4]);
+/* Inputs that lie side by side. */
+typedef struct {
+    const int8_t *in;
+    uint32_t count;
+} mh_convolve_piece_t;
+
+/* Writes the sums of the products of a layer's inputs, from the oldest on, and of the weights of four outputs; returns
+   where the weights of the next four are. A piece of no inputs follows the last one. */
+typedef const uint32_t *mh_convolve_kernel_t(const mh_convolve_piece_t *pieces, const uint32_t *w, int32_t sums[4]);
 
 /* How the outputs of an earlier layer are added. Those of the larger scale, the wide ones, count half, exactly; the
    others, the narrow ones, and the sums are rescaled. */
@@ -55,8 +60,9 @@ struct mh_convolution {
     const mh_addition_t *addition; /* or NULL */
     uint32_t ring;                 /* where its ring starts in the memory */
     uint16_t ring_size;            /* bytes: ((n_taps - 1) * dilation + 1) * n_inputs */
-    uint16_t step;                 /* bytes from a tap to the next one: dilation * n_inputs */
-    uint16_t n_taps;
+    uint16_t run;                  /* inputs of a piece: those of a tap, or of all taps if they lie side by side */
+    uint16_t gap;                  /* bytes from a piece to the next one */
+    uint16_t n_used;               /* n_taps * n_inputs */
     uint16_t n_inputs;
     uint16_t n_outputs;
     uint16_t skipped;              /* inputs before the one that completes the first output */
@@ -135,6 +141,11 @@ mh_convolve_kernel_t mh_convolve_any;
 
 /* A Cortex-M3 loads in half the time what is loaded together, and has registers for little more than the sums: keep the
    compiler from putting off loads and additions. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define MH_CONVOLVE_ORDERED __attribute__((optimize("no-schedule-insns"))) /* which at -O2 would undo it */
+#else
+#define MH_CONVOLVE_ORDERED
+#endif
 #ifdef __GNUC__
 #define MH_CONVOLVE_LOADED(x, y, p, q, r, s) \
     __asm__ volatile("" : "+r"(x), "+r"(y), "+r"(p), "+r"(q), "+r"(r), "+r"(s))
