@@ -7,8 +7,8 @@ What `_span_stream` does in floating point, with what a microcontroller has room
 * Best arcs are kept for the last `rows` nodes. Where the last committed node is so far behind, the first span of the
   best path is committed before its time.
 * Where a commitment rules out the best path to a hypothesis, the second best one is looked for only if the table is
-  `exact` and the commitment ends within `reach`. Else the hypothesis ends. The best path always lives on. With a lag longer
-  than any span, as in an ECG, hypotheses share what is committed anyway.
+  `exact` and the commitment ends within `reach`. Else the hypothesis ends. The best path always lives on. With a lag
+  longer than any span, as in an ECG, hypotheses share what is committed anyway.
 
 Scores are in 1/256 nat. Those of hypotheses lack the sum of inside scores before their node, `total`, as in `_span`;
 every `REBASED` nodes all are taken anew from the best one, so that none grows beyond 32 bits. The C keeps rings, the
