@@ -19,7 +19,7 @@ _TOGETHER = 4
 _UNROLLED = 128
 """Inputs of all taps up to which `speed` writes out a kernel: 27 bytes of code each."""
 
-_MOST_TAPS = 32
+_MOST_TAPS = 16
 """``MH_CONVOLVE_TAPS``"""
 
 _GENERIC = "mh_convolve_any"

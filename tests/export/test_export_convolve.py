@@ -195,8 +195,11 @@ def test_layers_that_c_has_no_room_for_are_refused():
         }  # fmt: skip
         return Convolutions(layers=(QuantizedConvolution(**{**fields, **changes}),))
 
+    ConvolveTable.of(layer(weights=np.ones((16, 2, 1), np.int8)))
+    with pytest.raises(InvalidParameterError, match="layer 0 of 17 taps, 1 apart, from 2 to 1 numbers"):
+        ConvolveTable.of(layer(weights=np.ones((17, 2, 1), np.int8)))
     ConvolveTable.of(layer(dilation=2**15 - 2))
-    with pytest.raises(InvalidParameterError, match="is too large: expected at most 32 taps"):
+    with pytest.raises(InvalidParameterError, match="is too large: expected at most 16 taps"):
         ConvolveTable.of(layer(dilation=2**15 - 1))
     with pytest.raises(InvalidParameterError, match=r"weights of -128; expected -127 to 127"):
         ConvolveTable.of(layer(weights=np.full((2, 2, 1), -128, np.int8)))

@@ -13,7 +13,7 @@
 typedef struct mh_convolution mh_convolution_t;
 
 /* Taps of a layer, at most. */
-#define MH_CONVOLVE_TAPS 32
+#define MH_CONVOLVE_TAPS 16
 
 /* Inputs that lie side by side. */
 typedef struct {
