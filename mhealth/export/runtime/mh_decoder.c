@@ -306,20 +306,23 @@ static uint32_t kept_of(const mh_decoder_state_t *state, const mh_decoder_table_
 {
     const uint32_t n = table->n_states, alive = *set_of(state, table, state->at.alive, ago);
     const uint8_t *row = arcs_of(state, table, ago);
-    const int is_root = ago == state->root;
-    uint32_t stops = 0, kept = 0, y; /* states, as bits */
+    uint32_t asked = 0, stops = 0, kept = 0, y; /* states, as bits */
+    if (ago == state->root) {
+        if (state->root_linked) { return alive & 1u << (n + table->chain[state->root_state]); }
+        asked = ~(uint32_t)0;
+        stops = 1u << state->root_state;
+    }
     for (y = 0; y < n; ++y) {
-        const uint32_t chain = table->chain[y], goes_on = chain == MH_DECODER_NONE ? 0 : alive >> (n + chain) & 1u;
-        if (is_root) {
-            const uint32_t is_state = y == state->root_state;
-            stops |= (state->root_linked ? 0 : is_state) << y;
-            if (goes_on != 0) { kept |= (state->root_linked ? is_state : 0) << (n + chain); }
-        } else {
-            stops |= is_kept(state, table, ago, y, row[y]) << y;
-            if (goes_on != 0) { kept |= is_kept(state, table, ago, y, row[2u * n + chain]) << (n + chain); }
+        const uint32_t before = row[n + y], chain = table->chain[y];
+        if ((alive >> y & 1u) != 0) {
+            if ((asked >> before & 1u) == 0) { stops |= is_kept(state, table, ago, before, row[before]) << before; }
+            asked |= 1u << before;
+            kept |= (stops >> before & 1u) << y;
+        }
+        if (chain != MH_DECODER_NONE && (alive >> (n + chain) & 1u) != 0 && ago != state->root) {
+            kept |= is_kept(state, table, ago, y, row[2u * n + chain]) << (n + chain);
         }
     }
-    for (y = 0; y < n; ++y) { kept |= (alive >> y & stops >> row[n + y] & 1u) << y; }
     return kept;
 }
 
