@@ -48,6 +48,7 @@ def test_the_c_pops_what_the_twin_does(program, rng, labels):
 
 
 def test_phases_are_those_of_the_labeler(rng):
+    labeler = load("respiration")
     for _ in range(50):
         # Expiration follows inspiration and pause expiration; some phases are too short to be any.
         labels = [label for _ in range(30) for label in ([0, 1, 2] if rng.random() < 0.5 else [0, 1])]
@@ -56,7 +57,7 @@ def test_phases_are_those_of_the_labeler(rng):
             for event, label in zip(some_events(rng, len(labels), [0]), labels, strict=True)
             if rng.random() < 0.9
         ]
-        stream = load("respiration").open(fs=10.0, channels=("RESP",))
+        stream = labeler.open(fs=10.0, channels=("RESP",))
         rows = []
         for event in events:
             rows += stream._phases(0, [(event.onset, -1, event.offset, event.label, 0, 1.0)], last=False)

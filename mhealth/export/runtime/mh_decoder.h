@@ -10,8 +10,8 @@
    Positions count from mh_decoder_init on and go on from stretch to stretch. Waves that are certain wait in the rows
    of the nodes that they cover; so pop them, one a sample will do, and all of a stretch before the next one opens.
 
-   A span is at most `reach` nodes long; the six states of an ECG, 24 and 64 nodes take 2.8 KB, breaths, which are exact,
-   with 40 and 64 nodes 3.6 KB. A push takes about 20,000 cycles of an M3, at most 50,000. */
+   With scores of 24 nodes and rows of 64, the six states of an ECG take 2.8 KB, and so do breaths, which are `exact`. A
+   push takes some 19,000 cycles of an M3, at most 50,000 for an ECG. */
 #ifndef MH_DECODER_H
 #define MH_DECODER_H
 
