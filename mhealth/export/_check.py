@@ -18,7 +18,16 @@ from mhealth.export._folder import filled
 from mhealth.export._host import SANITIZERS, compile_c, run_program
 from mhealth.export._toolchain import HARNESS, ROOMY, Symbol, Target
 
-__all__ = ["OPTIMISATION", "events_on", "events_on_host", "floating_point", "measured", "versions"]
+__all__ = [
+    "OPTIMISATION",
+    "events_by",
+    "events_on",
+    "events_on_host",
+    "floating_point",
+    "host_program",
+    "measured",
+    "versions",
+]
 
 OPTIMISATION: dict[Profile, str] = {"size": "-Os", "speed": "-O2"}
 """What the compiler is told of each profile."""
@@ -56,10 +65,18 @@ def events_on_host(
         If it, or a sanitizer, objects.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        proof = _written("proof.c", name, Path(scratch))
-        sources = [*_sources(folder), proof, HARNESS / "harness_host.c"]
-        program = compile_c(sources, Path(scratch) / "proof", include=[folder / "src", HARNESS], flags=flags)
-        return _split(run_program(program, _joined(leads), timeout=timeout))
+        return events_by(host_program(folder, name, Path(scratch), flags=flags), leads, timeout=timeout)
+
+
+def host_program(folder: Path, name: str, scratch: Path, *, flags: Sequence[str] = ("-O1", *SANITIZERS)) -> Path:
+    """Compile an export with the program that runs leads through it; parameters and errors as for `events_on_host`."""
+    sources = [*_sources(folder), _written("proof.c", name, scratch), HARNESS / "harness_host.c"]
+    return compile_c(sources, scratch / "proof", include=[folder / "src", HARNESS], flags=flags)
+
+
+def events_by(program: Path, leads: Leads, *, timeout: float = 3600.0) -> list[NDArray[np.int32]]:
+    """Return the events of leads by a program of `host_program`."""
+    return _split(run_program(program, _joined(leads), timeout=timeout))
 
 
 def events_on(

@@ -133,11 +133,12 @@ class PipelineTable:
             lookahead, warm_up = (round(seconds * rate) for seconds in gates)
             wait = max(quality.look, lookahead, describer.delay + scale.ahead)
             late = math.ceil(density * max(wait - scale.ahead, 0))
-            behind = math.ceil(max(0.0, _BURST * density - n_a_step) * scale.window)
-            n_queue = late + behind + n_of_gap + 4
+            # One is described for each wave that is handed out; many may come at once.
+            behind = math.ceil((_BURST * density - 1) * scale.window) + decoder.rows // 2
+            n_queue = late + behind + n_of_gap
             # What a stretch leaves undone: candidates, scales and what a network still holds, four times as fast.
             left = n_queue + math.ceil(density * scale.window) + (scale.window + describer.delay) // 4
-            resume = quality.look + math.ceil(left / (4 * n_a_step)) + decoder.rows
+            resume = quality.look + math.ceil(left / 4) + decoder.rows
             # A wave is handed out when the candidate that ends it has been described, and stays so long.
             waves = decoder.lag + segment.longest_gap + max(decoder.longest)
             needed = max(

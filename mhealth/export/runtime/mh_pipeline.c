@@ -1,7 +1,5 @@
 #include "mh_pipeline.h"
 
-#include "mh_fixed.h"
-
 /* What a state begins with, so that memory that nobody has initialised is told from one. */
 #define MARK (0x6d680000u | MH_ABI_VERSION)
 
@@ -31,7 +29,7 @@ void mh_pipeline_init(mh_pipeline_state_t *state, const mh_pipeline_table_t *tab
     state->shifts = buffers->shifts;
     state->position = state->judged = state->front = 0;
     state->start = state->n_samples = 0;
-    state->bad_since = 0;
+    state->bad_since = state->clipped_before = 0;
     state->wait = state->first = state->n_waiting = 0;
     state->phase = IDLE;
     state->is_bad = state->is_clipped = state->is_decoding = state->is_drained = state->ended = 0;
@@ -87,6 +85,9 @@ static void take(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
     if (is_missing && state->phase == RUNNING) { end_stretch(state, table, model); }
     if (!is_missing && state->phase == IDLE && state->wait == 0) { start_stretch(state, table, model); }
     mark(state, state->bad, state->position, state->phase != RUNNING);
+    if (state->position > state->signal.mask && is_marked(state, state->clipped, state->position)) {
+        state->clipped_before = state->position - state->signal.mask; /* one more than where it was */
+    }
     mark(state, state->clipped, state->position, value != sample);
     if (state->phase == RUNNING) {
         state->signal.samples[state->n_samples & state->signal.mask] = (int16_t)value;
@@ -120,10 +121,21 @@ static int propose(mh_pipeline_state_t *state, const mh_pipeline_table_t *table,
     return 1;
 }
 
+/* Whether one of the samples start to stop - 1 was clipped, of which the last are in the ring. */
+static int was_clipped(const mh_pipeline_state_t *state, uint32_t start, uint32_t stop)
+{
+    const uint32_t n_kept = state->signal.mask + 1u;
+    if (state->clipped_before != 0 && (int32_t)(state->clipped_before - start) > 0) { return 1; }
+    if (state->position - start > n_kept) { start = state->position - n_kept; }
+    for (; (int32_t)(stop - start) > 0; start++) {
+        if (is_marked(state, state->clipped, start)) { return 1; }
+    }
+    return 0;
+}
+
 /* Hand out the next wave that is certain, unless there is an event already. */
 static void pop(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, mh_event_t *event)
 {
-    uint32_t n;
     if (event->label != MH_NO_EVENT ||
         !mh_decoder_pop(&state->decoder, table->decoder, &state->signal, state->n_samples - 1u, event)) {
         return;
@@ -131,9 +143,7 @@ static void pop(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, mh
     event->onset += state->start;
     event->offset += state->start;
     if (event->peak != MH_NO_PEAK) { event->peak += state->start; }
-    for (n = event->onset; n != event->offset; n++) {
-        if (is_marked(state, state->clipped, n)) { event->flags |= MH_EVENT_CLIPPED; }
-    }
+    if (was_clipped(state, event->onset, event->offset)) { event->flags |= MH_EVENT_CLIPPED; }
 }
 
 /* Hand out the unusable part that stops before the front. */
@@ -146,6 +156,9 @@ static void report_unusable(mh_pipeline_state_t *state, const mh_pipeline_table_
     event->offset = state->front;
     state->is_bad = 0;
 }
+
+/* Whether waves are to be handed out before the decoder takes anything more, lest it lose them. */
+static int is_holding(const mh_pipeline_state_t *state) { return state->decoder.popped > state->decoder.root; }
 
 static void stop_decoding(mh_pipeline_state_t *state, const mh_pipeline_table_t *table)
 {
@@ -160,6 +173,7 @@ static void advance(mh_pipeline_state_t *state, const mh_pipeline_table_t *table
     while (state->front != to) {
         const int bad = is_marked(state, state->bad, state->front);
         if (bad && !state->is_bad) {
+            if (is_holding(state)) { return; }
             stop_decoding(state, table);
             state->is_bad = 1;
             state->is_clipped = 0;
@@ -189,7 +203,7 @@ static uint32_t limit_of_first(const mh_pipeline_state_t *state, const mh_pipeli
 static int is_ready(const mh_pipeline_state_t *state, const mh_pipeline_table_t *table, const void *model)
 {
     uint32_t position, limit;
-    if (state->n_waiting == 0) { return 0; }
+    if (state->n_waiting == 0 || is_holding(state)) { return 0; }
     position = state->queue[state->first].position;
     if ((int32_t)(state->start + position - state->judged) >= 0) { return 0; }
     limit = limit_of_first(state, table);
@@ -295,6 +309,7 @@ mh_status_t mh_pipeline_flush(mh_pipeline_state_t *state, const mh_pipeline_tabl
     while (event->label == MH_NO_EVENT && (state->phase != IDLE || state->front != state->position)) {
         work(state, table, model, event);
     }
+    pop(state, table, event);
     if (event->label != MH_NO_EVENT) { return MH_OK; }
     stop_decoding(state, table);
     pop(state, table, event);

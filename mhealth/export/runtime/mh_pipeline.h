@@ -12,6 +12,7 @@
 #define MH_PIPELINE_H
 
 #include "mh_decoder.h"
+#include "mh_fixed.h"
 #include "mh_quality.h"
 #include "mh_segment.h"
 
@@ -71,6 +72,7 @@ typedef struct {
     uint32_t start;      /* of the stretch */
     uint32_t n_samples;  /* of the stretch */
     uint32_t bad_since;  /* where the latest unusable part starts */
+    uint32_t clipped_before; /* one more than the latest sample before those in the ring that did not fit; 0: none */
     uint16_t wait;       /* samples before which no stretch starts */
     uint16_t first;      /* of the queue */
     uint16_t n_waiting;  /* in the queue */

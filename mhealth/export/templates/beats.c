@@ -1,8 +1,6 @@
 /* @banner@ */
 #include "@name@.h"
 
-#include "mh_fixed.h"
-
 @tables@
 
 static void open_stretch(void *model)
