@@ -150,7 +150,7 @@ class Labeler(BaseEstimator):
                 progress=lambda done, total: report("weighing leads together on a fifth", done, total),
             )  # fmt: skip
             calibration = calibrate(
-                first, marked, lag=self.lag,
+                replace(first, joint=joint), marked, lag=self.lag,
                 progress=lambda done, total: report("calibrating on a fifth", done, total),
             )  # fmt: skip
         model = train(np.arange(len(data)), "codes and CRF")

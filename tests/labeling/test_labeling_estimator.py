@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 
 from mhealth.core import Annotation, Recording, Spans
 from mhealth.errors import AnnotationError, InvalidParameterError, NotFittedError
-from mhealth.labeling import EcgLabeler, NetworkEmission, TrainingSettings, load
+from mhealth.labeling import EcgLabeler, NetworkEmission, TrainingSettings, _labeler, load
 from mhealth.labeling._calibration import identity
 from mhealth.labeling._ecg_task import ECG
 
@@ -172,6 +172,19 @@ def test_subjects_held_out_calibrate_the_probabilities(small):
     assert not np.array_equal(maps[0, qrs], maps[1, qrs])
     assert any("calibrating" in stage for stage, _, _ in seen)
     assert all(0 < done <= total for _, done, total in seen)
+
+
+def test_probabilities_are_calibrated_for_leads_that_decide_as_they_will(monkeypatch):
+    """What leads together add to their scores is chosen before, and changes their marginals."""
+    chosen, calibrated = np.linspace(0.0, -1.0, ECG.grammar.n_states, dtype=np.float32), []
+    monkeypatch.setattr(_labeler, "choose_joint", lambda *given, **more: chosen)
+    monkeypatch.setattr(
+        _labeler, "calibrate", lambda model, *given, **more: [calibrated.append(model.joint), identity(3)][1]
+    )
+    recordings, annotations = zip(*(ecg(seed, leads=LIMB) for seed in range(5)), strict=True)
+    model = EcgLabeler(training=SMALL).fit(recordings, annotations).model_
+    assert calibrated[0] is chosen
+    assert model.joint is chosen
 
 
 def test_what_does_not_belong_together_is_refused():
