@@ -14,6 +14,8 @@ from mhealth.export._beats import BeatsTable
 from mhealth.export._breaths import BreathsTable
 from mhealth.export._budget import Profile
 from mhealth.export._codes import Codes, CodesTable
+from mhealth.export._decoder import Event
+from mhealth.export._decoder_phases import PhasesTable
 from mhealth.export._emission import EmissionTable, Outputs
 from mhealth.export._network import NetworkTable
 from mhealth.labeling._beat_context import BeatContext
@@ -45,6 +47,10 @@ class Layout(NamedTuple):
         Of its state; a length of 0 is a single one.
     values : dict of str to int
         Further numbers of the template.
+    settles : bool
+        Whether it makes something of events before they are handed out.
+    begin : str
+        Statements that start a lead.
     """
 
     template: str
@@ -52,6 +58,8 @@ class Layout(NamedTuple):
     tables: str
     members: tuple[tuple[str, str, int], ...]
     values: dict[str, int]
+    settles: bool = False
+    begin: str = ""
 
 
 class Describer(Protocol):
@@ -90,6 +98,9 @@ class Describer(Protocol):
         running_scale : ndarray of int64, shape (n_samples,)
             The same at each sample.
         """
+
+    def settled(self, events: list[Event]) -> list[Event]:
+        """Return what is handed out of the events of a lead."""
 
     def layout(self, name: str) -> Layout:
         """Return how it lies in C."""
@@ -173,6 +184,10 @@ class BeatDescriber:
         codes = self.codes.open().push(signal, positions, scales, context)
         return self.emission.open().push(described.rhythm, codes)
 
+    def settled(self, events: list[Event]) -> list[Event]:
+        """Return what is handed out of the events of a lead: these."""
+        return events
+
     def layout(self, name: str) -> Layout:
         """Return how it lies in C."""
         tables = [
@@ -196,24 +211,31 @@ class BeatDescriber:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BreathDescriber:
-    """Sparse codes of windows, and the turns before.
+    """Sparse codes of windows, and the turns before; events become whole phases.
 
     Parameters
     ----------
     breaths : BreathsTable
     codes : CodesTable
     emission : EmissionTable
+    phases : PhasesTable
     """
 
     breaths: BreathsTable
     codes: CodesTable
     emission: EmissionTable
+    phases: PhasesTable
 
     @classmethod
     def of(cls, model: Model) -> BreathDescriber:
         """Return the describer of a model with breaths as context."""
         rate = model.task.front_end.rate
-        return cls(breaths=BreathsTable.of(rate=rate), codes=CodesTable.of(model), emission=EmissionTable.of(model))
+        return cls(
+            breaths=BreathsTable.of(rate=rate),
+            codes=CodesTable.of(model),
+            emission=EmissionTable.of(model),
+            phases=PhasesTable.of(model.task),
+        )
 
     @property
     def history(self) -> int:
@@ -235,15 +257,22 @@ class BreathDescriber:
         dense = self.breaths.open().describe(positions, signal[positions], scales)
         return self.emission.open().push(dense, self.codes.open().push(signal, positions, scales))
 
+    def settled(self, events: list[Event]) -> list[Event]:
+        """Return what is handed out of the events of a lead: whole phases."""
+        stream = self.phases.open()
+        return [*(phase for event in events for phase in stream.push(event)), *stream.flush()]
+
     def layout(self, name: str) -> Layout:
         """Return how it lies in C."""
         tables = [
             self.breaths.to_c(f"{name}_breaths"),
+            self.phases.to_c(f"{name}_phases"),
             self.codes.to_c(f"{name}_codes"),
             self.emission.to_c(f"{name}_emission"),
         ]
         members = (
             ("mh_breaths_state_t", "breaths", 0),
+            ("mh_phases_state_t", "phases", 0),
             ("int16_t", "turn_values", self.breaths.n_turns),
             ("uint16_t", "turn_positions", self.breaths.n_turns),
             ("int16_t", "dense", len(self.emission.of_dense.weights)),
@@ -251,10 +280,12 @@ class BreathDescriber:
         )
         return Layout(
             template="breaths.c",
-            includes=("mh_breaths.h", "mh_codes.h", "mh_emission.h"),
+            includes=("mh_breaths.h", "mh_codes.h", "mh_decoder_phases.h", "mh_emission.h"),
             tables="\n".join(tables),
             members=members,
             values={},
+            settles=True,
+            begin="    mh_phases_init(&state->phases);\n",
         )
 
 
@@ -306,6 +337,10 @@ class NetworkDescriber:
         network.push(signal, running_scale)
         network.drain()
         return self.emission.open().push(network.describe(positions), no_codes(len(positions)))
+
+    def settled(self, events: list[Event]) -> list[Event]:
+        """Return what is handed out of the events of a lead: these."""
+        return events
 
     def layout(self, name: str) -> Layout:
         """Return how it lies in C."""

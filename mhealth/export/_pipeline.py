@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from mhealth.core import UNUSABLE
 from mhealth.errors import InvalidParameterError
 from mhealth.export._budget import Profile
-from mhealth.export._decoder import DecoderTable
-from mhealth.export._decoder import Event as Wave
+from mhealth.export._decoder import DecoderTable, Event
 from mhealth.export._describe import Describer, describer_of
 from mhealth.export._emission import Outputs
 from mhealth.export._folder import filled
@@ -32,7 +31,6 @@ MISSING = -(2**31)
 """A sample that is not there."""
 
 _CLIPPED = 4
-_NO_PEAK = 2**32 - 1
 
 _BURST = 2
 """Values of the scale that come out at most a sample while those of the first window catch up: with two of them come
@@ -186,25 +184,33 @@ class PipelineTable:
         fitting = np.clip(given, -(2**15), 2**15 - 1)
         clipped = (fitting != given) & ~missing
         codes = self._codes(np.where(missing, MISSING, fitting))
-        unusable = len(self.labels) - 1
-        rows: list[tuple[int, int, int, int, int]] = []
+        n_clipped = np.concatenate([[0], np.cumsum(clipped)])
+
+        def flagged(event: Event) -> Event:
+            is_clipped = n_clipped[min(event.offset, len(given))] > n_clipped[event.onset]
+            return event._replace(flags=event.flags | _CLIPPED * bool(is_clipped))
+
+        events: list[Event] = []
         last = 0
         for start, stop in self._stretches(missing):
             stretch = np.ascontiguousarray(fitting[start:stop], np.int16)
             for begin, end, waves in self._waves(stretch, codes[start:stop] == 0):
                 if last < start + begin:
-                    rows.append((unusable, 0, last, _NO_PEAK, start + begin))
+                    events.append(flagged(Event(len(self.labels) - 1, 0, last, -1, start + begin)))
                 last = start + end
-                rows += [
-                    (w.label, w.flags, start + w.onset, start + w.peak if w.peak >= 0 else _NO_PEAK, start + w.offset)
+                events += [
+                    flagged(
+                        Event(
+                            w.label, w.flags, start + w.onset, start + w.peak if w.peak >= 0 else -1, start + w.offset
+                        )
+                    )
                     for w in waves
                 ]
         if last < len(given):
-            rows.append((unusable, 0, last, _NO_PEAK, len(given)))
-        events = np.array(rows, np.int64).reshape(-1, 5)
-        n_clipped = np.concatenate([[0], np.cumsum(clipped)])
-        events[:, 1] |= _CLIPPED * (n_clipped[np.minimum(events[:, 4], len(given))] > n_clipped[events[:, 2]])
-        return events
+            events.append(flagged(Event(len(self.labels) - 1, 0, last, -1, len(given))))
+        found = np.array(self.describer.settled(events), np.int64).reshape(-1, 5)
+        found[:, 3] %= 2**32
+        return found
 
     def candidates(self, signal: NDArray[np.int16]) -> tuple[NDArray[np.int64], Outputs]:
         """Return the candidates of a stretch without missing samples, and what the emission says of each."""
@@ -236,7 +242,7 @@ class PipelineTable:
             if start >= len(missing):
                 return
 
-    def _waves(self, signal: NDArray[np.int16], usable: NDArray[np.bool_]) -> Iterator[tuple[int, int, list[Wave]]]:
+    def _waves(self, signal: NDArray[np.int16], usable: NDArray[np.bool_]) -> Iterator[tuple[int, int, list[Event]]]:
         """Yield the usable parts of a stretch, and the waves of each."""
         positions, outputs = self.candidates(signal)
         decoder = self.decoder.open(history=self.history)
@@ -245,7 +251,7 @@ class PipelineTable:
         edges = np.flatnonzero(np.diff(usable, prepend=False, append=False)).tolist()
         for begin, end in zip(edges[::2], edges[1::2], strict=True):
             decoder.open(begin)
-            waves: list[Wave] = []
+            waves: list[Event] = []
             for k in range(*np.searchsorted(positions, [begin + 1, end])):
                 decoder.push(positions[k : k + 1], outputs.potentials[k : k + 1], outputs.shifts[k : k + 1])
                 waves += decoder.pop(signal, min(newest, int(positions[k]) + look))
@@ -300,6 +306,8 @@ class PipelineTable:
             "n_queue": self.n_queue,
             "n_of_gap": self.n_of_gap,
             "n_a_step": self.n_a_step,
+            "settle": "settle, settled" if layout.settles else "NULL, NULL",
+            "begin": layout.begin,
             "history": self.history,
         }
         tables = [

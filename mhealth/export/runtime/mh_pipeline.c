@@ -8,6 +8,9 @@
 #define HURRY 4u
 #define AT_ONCE 4u
 
+/* Label of what takes the place of an event while none can be taken. */
+#define TAKEN (MH_NO_EVENT - 1u)
+
 /* No stretch; one that goes on; one that has ended and is not finished. */
 enum { IDLE, RUNNING, ENDING };
 
@@ -32,7 +35,7 @@ void mh_pipeline_init(mh_pipeline_state_t *state, const mh_pipeline_table_t *tab
     state->bad_since = state->clipped_before = 0;
     state->wait = state->first = state->n_waiting = 0;
     state->phase = IDLE;
-    state->is_bad = state->is_clipped = state->is_decoding = state->is_drained = state->ended = 0;
+    state->is_bad = state->is_clipped = state->is_decoding = state->is_drained = state->ended = state->is_settled = 0;
 }
 
 static void mark(const mh_pipeline_state_t *state, uint8_t *bits, uint32_t n, int value)
@@ -279,26 +282,47 @@ static void work(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
     }
 }
 
-static mh_status_t checked(const mh_pipeline_state_t *state)
-{
-    return state->version == MARK ? MH_OK : MH_ERR_VERSION;
-}
-
 mh_status_t mh_pipeline_step(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, int32_t sample,
                              mh_event_t *event)
 {
-    if (checked(state) != MH_OK) { return MH_ERR_VERSION; }
+    const mh_describer_t *describer = table->describer;
+    if (state->version != MARK) { return MH_ERR_VERSION; }
     if (state->ended) { return MH_ERR_ENDED; }
     event->label = MH_NO_EVENT;
     take(state, table, model, sample);
-    work(state, table, model, event);
+    if (describer->settle == NULL) {
+        work(state, table, model, event);
+    } else {
+        mh_event_t inner;
+        inner.label = describer->settled(model, event) ? TAKEN : MH_NO_EVENT;
+        work(state, table, model, &inner);
+        if (inner.label < TAKEN) {
+            describer->settle(model, &inner);
+            (void)describer->settled(model, event);
+        }
+    }
     return MH_OK;
+}
+
+/* Hand out the next event of a lead that has ended. */
+static void finish_lead(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
+{
+    event->label = MH_NO_EVENT;
+    while (event->label == MH_NO_EVENT && (state->phase != IDLE || state->front != state->position)) {
+        work(state, table, model, event);
+    }
+    pop(state, table, event);
+    if (event->label != MH_NO_EVENT) { return; }
+    stop_decoding(state, table);
+    pop(state, table, event);
+    if (event->label == MH_NO_EVENT && state->is_bad) { report_unusable(state, table, event); }
 }
 
 mh_status_t mh_pipeline_flush(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model,
                               mh_event_t *event)
 {
-    if (checked(state) != MH_OK) { return MH_ERR_VERSION; }
+    const mh_describer_t *describer = table->describer;
+    if (state->version != MARK) { return MH_ERR_VERSION; }
     event->label = MH_NO_EVENT;
     if (!state->ended) {
         uint8_t code;
@@ -306,13 +330,15 @@ mh_status_t mh_pipeline_flush(mh_pipeline_state_t *state, const mh_pipeline_tabl
         if (state->phase == RUNNING) { end_stretch(state, table, model); }
         while ((code = mh_quality_drain(&state->quality, table->quality)) != MH_NO_CODE) { judge(state, code); }
     }
-    while (event->label == MH_NO_EVENT && (state->phase != IDLE || state->front != state->position)) {
-        work(state, table, model, event);
+    if (describer->settle == NULL) {
+        finish_lead(state, table, model, event);
+        return MH_OK;
     }
-    pop(state, table, event);
-    if (event->label != MH_NO_EVENT) { return MH_OK; }
-    stop_decoding(state, table);
-    pop(state, table, event);
-    if (event->label == MH_NO_EVENT && state->is_bad) { report_unusable(state, table, event); }
+    while (!describer->settled(model, event) && !state->is_settled) {
+        mh_event_t inner;
+        finish_lead(state, table, model, &inner);
+        state->is_settled = inner.label == MH_NO_EVENT;
+        describer->settle(model, state->is_settled ? NULL : &inner);
+    }
     return MH_OK;
 }

@@ -34,6 +34,10 @@ typedef struct {
     /* Write its 4 n_states potentials and 2 n_states shifts. Samples first to newest are in the ring. */
     void (*describe)(void *model, const mh_candidate_t *candidate, uint32_t first, uint32_t newest, uint32_t limit,
                      int16_t *potentials, int8_t *shifts);
+    /* NULL, or what becomes of events before they are handed out: take the next one, NULL after the last; and fetch one
+       that is ready, returning whether there was one. */
+    void (*settle)(void *model, const mh_event_t *event);
+    int (*settled)(void *model, mh_event_t *event);
 } mh_describer_t;
 
 typedef struct {
@@ -82,6 +86,7 @@ typedef struct {
     uint8_t is_decoding; /* whether it lies in a usable one */
     uint8_t is_clipped;  /* whether a sample of that unusable part did not fit */
     uint8_t ended;
+    uint8_t is_settled;  /* whether the model knows that no event follows */
 } mh_pipeline_state_t;
 
 /* Buffers of the caller, which live as long as the state. */

@@ -58,4 +58,20 @@ static void describe(void *model, const mh_candidate_t *candidate, uint32_t firs
     mh_emission_push(&emission, &@name@_emission, state->dense, state->found, count, potentials, shifts);
 }
 
+static void settle(void *model, const mh_event_t *event)
+{
+    @name@_state_t *state = model;
+    if (event != NULL) {
+        mh_phases_push(&state->phases, &@name@_phases, event);
+    } else {
+        mh_phases_flush(&state->phases, &@name@_phases);
+    }
+}
+
+static int settled(void *model, mh_event_t *event)
+{
+    @name@_state_t *state = model;
+    return mh_phases_pop(&state->phases, event);
+}
+
 @pipeline@

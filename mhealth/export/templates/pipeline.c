@@ -1,4 +1,6 @@
-static const mh_describer_t @name@_describer = {open_stretch, take, measure, close_stretch, drain, ready, describe};
+static const mh_describer_t @name@_describer = {
+    open_stretch, take, measure, close_stretch, drain, ready, describe, @settle@,
+};
 
 static const mh_pipeline_table_t @name@_pipeline = {
     .describer = &@name@_describer,
@@ -37,7 +39,7 @@ mh_status_t @name@_start(@name@_state_t *state, uint32_t version, size_t size)
         .shifts = state->shifts,
     };
     mh_pipeline_init(&state->pipeline, &@name@_pipeline, &buffers, @history@u);
-    return MH_OK;
+@begin@    return MH_OK;
 }
 
 mh_status_t @name@_step(@name@_state_t *state, int32_t sample, mh_event_t *event)
