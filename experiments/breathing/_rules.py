@@ -60,7 +60,7 @@ def moving_average_breaths(
     above = smooth > uniform_filter1d(smooth, 2 * round(reach * fs) + 1, mode="nearest")
     ups, downs = np.flatnonzero(~above[:-1] & above[1:]) + 1, np.flatnonzero(above[:-1] & ~above[1:]) + 1
     peaks, falls = [], []
-    for up, next_up in zip(ups, [*ups[1:], len(smooth)], strict=True):
+    for up, next_up in zip(ups, np.append(ups[1:], len(smooth)), strict=False):  # as many as there are ups
         down = downs[(downs > up) & (downs <= next_up)]
         if not len(down):
             continue

@@ -219,7 +219,7 @@ def draw_detectors(windows: Windows, scores: Mapping[str, NDArray[np.float64]], 
     curve.set(xlabel="rest and exercise called drug", ylabel="drug found", title="between subjects, AUROC")
     curve.legend(frameon=False, fontsize=8)
     bars.set(xticks=range(2), xticklabels=["rest", "exercise"], ylabel="minutes called drug (%)")
-    bars.set_title(f"false alarms where {AT_SENSITIVITY:.0%} of drug minutes are found")
+    bars.set_title(f"false alarms at {AT_SENSITIVITY:.0%} sensitivity")
     return figure
 
 

@@ -138,7 +138,7 @@ class Warp:
     Parameters
     ----------
     before, after : ndarray of float64, shape (n_anchors,)
-        Seconds in the recording, and in what becomes of it; both increase.
+        Seconds in the recording, and in what becomes of it; both increase, from the same first landmark.
     has_room : ndarray of bool, shape (n_beats - 1,)
         Whether the beat could be made as short as its change asks for.
     """
@@ -202,9 +202,7 @@ def warped(recording: Recording, warp: Warp) -> Recording:
     that are not changed too, since they are shifted by fractions of a sample.
     """
     fs = recording.fs
-    first = min(warp.before[0], warp.after[0])
-    before, after = (np.concatenate([[points[0] - first], points]) for points in (warp.before, warp.after))
-    seconds = np.arange(int(after[-1] * fs)) / fs
-    places = np.interp(seconds, after, before)
+    seconds = np.arange(int(warp.after[-1] * fs)) / fs
+    places = np.interp(seconds, np.append(0.0, warp.after), np.append(0.0, warp.before))
     spline = make_interp_spline(np.arange(recording.n_samples) / fs, recording.signals.astype(np.float64), k=3)
     return replace(recording, signals=spline(places).astype(np.float32), gaps=())
