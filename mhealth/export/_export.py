@@ -199,7 +199,7 @@ def export_model(
         If the folder cannot be written.
     """
     check_exportable(source.labeler, fs)
-    budget = budget_for(target, _emission(source), profile)
+    budget = budget_for(target_named(target).name, _emission(source), profile)
     table = PipelineTable.of(source.labeler, profile=profile)
     errors = _errors(source, table, calibration)
     name = _identifier(source.name)
