@@ -58,19 +58,16 @@ def cut_window(signal, first, position, start, widths, inverse_moment, bins):
     mean = quotient(total, n_points)
     tilt = 0
     for b in range(n_points):
-        bins[b] -= mean
         tilt += (bins[b] >> 4) * (2 * b - n_points + 1)
-    if inverse_moment == 0:
-        return
     slope = rounded_shift(tilt * inverse_moment, 21)
     for b in range(n_points):
-        bins[b] -= rounded_shift(slope * (2 * b - n_points + 1), 6)
+        bins[b] -= mean + rounded_shift(slope * (2 * b - n_points + 1), 6)
 
 
 @njit(cache=True, nogil=True)
 def level_of(scale, knee):
     """Return where compression comes half way, in 1/256 ADC units: the running scale (Q24.8) times the knee (Q4.12)."""
-    return min((scale * knee) >> 12, 1 << 30)
+    return max(min((scale * knee) >> 12, 1 << 30), 1)
 
 
 @njit(cache=True, nogil=True)
@@ -89,5 +86,5 @@ def compress_window(bins, level, window):
         while total >= 1 << 17:
             size >>= 1
             total >>= 1
-        share = 0 if total == 0 else ((size << 14) + (total >> 1)) // total
+        share = ((size << 14) + (total >> 1)) // total
         window[b] = -share if bins[b] < 0 else share

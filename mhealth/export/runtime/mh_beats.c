@@ -1,3 +1,5 @@
+#include "mh_fast.h"
+
 #include "mh_beats.h"
 
 #include "mh_fixed.h"
@@ -165,25 +167,38 @@ static int mh_beats_within(const mh_beats_table_t *t, const mh_beats_range_t *ra
     return mh_beats_since(centre - t->half, range->oldest) >= 0 && mh_beats_since(centre + t->half, range->limit) <= 0;
 }
 
+/* Where sample n lies in memory, if `count` samples lie there side by side; else NULL, which is rare. */
+static const int16_t *mh_beats_at(const mh_signal_t *signal, uint32_t n, int32_t count)
+{
+    const uint32_t place = n & signal->mask;
+    return place + (uint32_t)count <= signal->mask + 1u ? signal->samples + place : NULL;
+}
+
 /* Average the signal at `phase` samples after each beat, and return how many beats there are. */
 static int32_t mh_beats_average(const mh_beats_state_t *s, const mh_beats_table_t *t, const mh_signal_t *signal,
                                 const mh_beats_range_t *range, uint32_t phase, int32_t *window)
 {
-    const int32_t n_points = 2 * t->half / t->width;
+    const int32_t width = t->width, n_points = 2 * t->half / width;
     int32_t count = 0, mean = 0;
     for (int32_t b = 0; b < n_points; ++b) { window[b] = 0; }
     for (uint32_t k = range->first; k != range->end; ++k) {
         const uint32_t centre = mh_beats_landmark(s, k) + phase;
         uint32_t n = centre - t->half;
+        const int16_t *x = mh_beats_at(signal, n, n_points * width);
         if (!mh_beats_within(t, range, centre)) { continue; }
         ++count;
+        if (x != NULL && width == 2) {
+            MH_UNROLL
+            for (int32_t b = 0; b < n_points; ++b) { window[b] += x[2 * b] + x[2 * b + 1]; }
+            continue;
+        }
         for (int32_t b = 0; b < n_points; ++b) {
-            for (uint32_t j = 0; j < t->width; ++j) { window[b] += mh_sample(signal, n++); }
+            for (int32_t j = 0; j < width; ++j) { window[b] += mh_sample(signal, n++); }
         }
     }
     if (count == 0) { return 0; }
     for (int32_t b = 0; b < n_points; ++b) {
-        window[b] = mh_quotient(window[b] * 256, count * t->width);
+        window[b] = mh_quotient(window[b] * 256, count * width);
         mean += window[b];
     }
     mean = mh_quotient(mean, n_points);
@@ -195,19 +210,30 @@ static int32_t mh_beats_average(const mh_beats_state_t *s, const mh_beats_table_
 static uint32_t mh_beats_spread(const mh_beats_state_t *s, const mh_beats_table_t *t, const mh_signal_t *signal,
                                 const mh_beats_range_t *range, uint32_t phase, const int32_t *window, int32_t count)
 {
-    const int32_t n_points = 2 * t->half / t->width;
+    const int32_t width = t->width, n_points = 2 * t->half / width;
     int32_t spread = 0;
     for (uint32_t k = range->first; k != range->end; ++k) {
         const uint32_t centre = mh_beats_landmark(s, k) + phase;
         uint32_t n = centre - t->half, deviation = 0;
+        const int16_t *x = mh_beats_at(signal, n, n_points * width);
         int32_t level = 0;
         if (!mh_beats_within(t, range, centre)) { continue; }
-        for (int32_t j = 0; j < n_points * t->width; ++j) { level += mh_sample(signal, n + (uint32_t)j); }
-        level = mh_quotient(level * 256, n_points * t->width);
-        for (int32_t b = 0; b < n_points; ++b) {
-            int32_t value = 0;
-            for (uint32_t j = 0; j < t->width; ++j) { value += mh_sample(signal, n++); }
-            deviation += (uint32_t)mh_abs(mh_quotient(value * 256, t->width) - level - window[b]);
+        if (x != NULL && width == 2) {
+            MH_UNROLL
+            for (int32_t j = 0; j < 2 * n_points; ++j) { level += x[j]; }
+            level = mh_quotient(level * 256, n_points * 2);
+            MH_UNROLL
+            for (int32_t b = 0; b < n_points; ++b) {
+                deviation += (uint32_t)mh_abs((x[2 * b] + x[2 * b + 1]) * 128 - level - window[b]);
+            }
+        } else {
+            for (int32_t j = 0; j < n_points * width; ++j) { level += mh_sample(signal, n + (uint32_t)j); }
+            level = mh_quotient(level * 256, n_points * width);
+            for (int32_t b = 0; b < n_points; ++b) {
+                int32_t value = 0;
+                for (int32_t j = 0; j < width; ++j) { value += mh_sample(signal, n++); }
+                deviation += (uint32_t)mh_abs(mh_quotient(value * 256, width) - level - window[b]);
+            }
         }
         spread += (int32_t)(deviation / (uint32_t)n_points);
     }

@@ -1,3 +1,5 @@
+#include "mh_fast.h"
+
 #include "mh_codes.h"
 
 #include "mh_fixed.h"
@@ -56,13 +58,16 @@ void mh_sums_of_codes(const uint32_t *weights, const mh_code_t *codes, uint32_t 
 static void correlate(const mh_dictionary_t *dictionary, const int16_t *window, int32_t *correlation)
 {
     const uint32_t *atoms = dictionary->atoms;
+    const uint16_t *multipliers = dictionary->multipliers;
+    const int32_t *const end = correlation + dictionary->n_atoms;
     int32_t sums[4];
-    for (uint32_t k = 0; k < dictionary->n_atoms; k++) {
-        if (k % 4 == 0) {
-            mh_sums(atoms, window, dictionary->n_points, sums);
-            atoms += dictionary->n_points;
+    while (correlation != end) {
+        mh_sums(atoms, window, dictionary->n_points, sums);
+        atoms += dictionary->n_points;
+        MH_UNROLL
+        for (uint32_t k = 0; k < 4 && correlation != end; k++) {
+            *correlation++ = (int32_t)(((int64_t)sums[k] * *multipliers++ + (1 << 10)) >> 11);
         }
-        correlation[k] = (int32_t)(((int64_t)sums[k % 4] * dictionary->multipliers[k] + (1 << 10)) >> 11);
     }
 }
 
@@ -70,6 +75,7 @@ static void correlate(const mh_dictionary_t *dictionary, const int16_t *window, 
 typedef struct {
     uint32_t count;
     uint32_t atoms[MH_CODES_MOST_NONZERO];
+    const int16_t *rows[MH_CODES_MOST_NONZERO];  /* of the Gram matrix */
     int32_t coefficients[MH_CODES_MOST_NONZERO]; /* Q12, within 16 bits */
     int32_t energies[MH_CODES_MOST_NONZERO];     /* Q13: D of the Gram matrix L D L' of the chosen atoms */
     int32_t shares[MH_CODES_MOST_NONZERO];       /* Q12: the solution of L D y = correlations with the window */
@@ -77,17 +83,25 @@ typedef struct {
 } mh_fit_t;
 
 /* Part of an atom's correlation that the chosen atom s explains. */
-#define PART(s, atom) (rows[s][atom] * fit->coefficients[s])
+#define PART(s, atom) (fit->rows[s][atom] * fit->coefficients[s])
 
-/* Looks for the atom k of which most is left, of equals the first. */
-#define FIND_LARGEST(left)                   \
-    for (uint32_t k = 0; k < n_atoms; k++) { \
-        const int32_t size = mh_abs(left);   \
-        if (size > most) {                   \
-            most = size;                     \
-            best = k;                        \
-        }                                    \
-    }
+/* Looks for the atom of which most is left, of equals the first; LEFT tells what is of an atom. */
+#define FIND_LARGEST(LEFT)                      \
+    MH_UNROLL_TWICE                             \
+    for (uint32_t k = 0; k < n_atoms; k++) {    \
+        const int32_t size = mh_abs(LEFT(k));   \
+        if (size > most) {                      \
+            most = size;                        \
+            best = k;                           \
+        }                                       \
+    }                                           \
+    *found = LEFT(best);                        \
+    break
+#define LEFT_0(k) correlation[k]
+#define LEFT_1(k) (LEFT_0(k) - PART(0, k))
+#define LEFT_2(k) (LEFT_1(k) - PART(1, k))
+#define LEFT_3(k) (LEFT_2(k) - PART(2, k))
+#define LEFT_4(k) (LEFT_3(k) - PART(3, k))
 
 /* The atom that correlates most with what is left of the window; its correlation. Nothing but rounding is left of the
    chosen ones. Most time goes here, so each number of chosen atoms has its own loop. */
@@ -95,19 +109,15 @@ static uint32_t largest(const mh_fit_t *fit, const mh_dictionary_t *dictionary, 
                         int32_t *found)
 {
     const uint32_t n_atoms = dictionary->n_atoms;
-    const int16_t *rows[MOST_EARLIER];
     uint32_t best = 0;
     int32_t most = 0;
-    for (uint32_t s = 0; s < fit->count; s++) { rows[s] = dictionary->gram + fit->atoms[s] * n_atoms; }
     switch (fit->count) {
-    case 0: FIND_LARGEST(correlation[k]) break;
-    case 1: FIND_LARGEST(correlation[k] - PART(0, k)) break;
-    case 2: FIND_LARGEST(correlation[k] - PART(0, k) - PART(1, k)) break;
-    case 3: FIND_LARGEST(correlation[k] - PART(0, k) - PART(1, k) - PART(2, k)) break;
-    default: FIND_LARGEST(correlation[k] - PART(0, k) - PART(1, k) - PART(2, k) - PART(3, k)) break;
+    case 0: FIND_LARGEST(LEFT_0);
+    case 1: FIND_LARGEST(LEFT_1);
+    case 2: FIND_LARGEST(LEFT_2);
+    case 3: FIND_LARGEST(LEFT_3);
+    default: FIND_LARGEST(LEFT_4);
     }
-    *found = correlation[best];
-    for (uint32_t s = 0; s < fit->count; s++) { *found -= PART(s, best); }
     return best;
 }
 
@@ -129,6 +139,7 @@ static int extend(mh_fit_t *fit, const mh_dictionary_t *dictionary, uint32_t ato
     }
     if (remaining < DEPENDENT) { return 0; }
     fit->atoms[count] = atom;
+    fit->rows[count] = gram;
     fit->energies[count] = (remaining + (1 << 12)) >> 13;
     fit->shares[count] = mh_quotient(correlation, fit->energies[count]);
     fit->count = count + 1;

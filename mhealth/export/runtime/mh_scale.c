@@ -1,3 +1,5 @@
+#include "mh_fast.h"
+
 #include "mh_scale.h"
 
 #include "mh_fixed.h"
@@ -34,6 +36,7 @@ static void mh_scale_end_block(mh_scale_state_t *state, const mh_scale_table_t *
     state->n_in_block = 0;
 
     int32_t lowest = INT32_MAX, highest = INT32_MIN;
+    MH_UNROLL
     for (uint32_t k = 0; k < n; ++k) {
         const int32_t low = 3 * blocks[k].low;
         lowest = mh_min(lowest, low);

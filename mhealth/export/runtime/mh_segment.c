@@ -1,3 +1,5 @@
+#include "mh_fast.h"
+
 #include "mh_segment.h"
 
 #include "mh_fixed.h"
@@ -51,38 +53,68 @@ static uint64_t mh_segment_threshold(uint32_t of_scale, uint32_t of_floor, const
     return a > b ? a : b;
 }
 
-/* Say whether sign * lead is largest at the sample being decided, on one side of it; tell how much lower it gets there
-   and how many samples are as large. Before it, none beyond these may be as large, so that the first of equals wins. */
-static int mh_segment_side(const mh_segment_state_t *state, const mh_segment_table_t *table, const mh_signal_t *signal,
-                           int32_t sign, int32_t step, int32_t *fall, int32_t *plateau)
+/* Where sample k lies in memory, if the ones from k - before to k + after lie side by side and none is held; else NULL,
+   which is rare. */
+static const int16_t *mh_segment_beside(const mh_segment_state_t *state, const mh_signal_t *signal, uint32_t k,
+                                        uint32_t before, uint32_t after)
 {
-    const int32_t reach = table->reach, arm = table->arm;
-    uint32_t k = state->position;
-    int32_t change = 0; /* from the sample to k, times sign */
-    *fall = 0;
-    *plateau = 1;
-    for (int32_t n = 1; n <= mh_max(reach, arm); ++n) {
-        change += sign * mh_segment_slide(state, table, signal, k, step);
-        k += (uint32_t)step;
-        if (n <= reach) {
-            if (change > 0 || (change == 0 && n > *plateau && step < 0)) { return 0; }
-            if (change == 0 && n == *plateau) { ++*plateau; }
-        }
-        if (n <= arm) { *fall = mh_max(*fall, -change); }
-    }
-    return 1;
+    const uint32_t place = (k - before) & signal->mask;
+    const int is_inside = k - before - state->first_held <= state->final_held - state->first_held &&
+                          k + after - state->first_held <= state->final_held - state->first_held;
+    return is_inside && place + before + after <= signal->mask ? signal->samples + place + before : NULL;
 }
 
-/* Say whether the sample being decided is a maximum of sign * lead, and how far it stands out. */
-static int mh_segment_is_peak(const mh_segment_state_t *state, const mh_segment_table_t *table,
-                              const mh_signal_t *signal, int32_t sign, uint32_t *height)
+/* Say whether sign * lead is largest at the sample being decided, on one side of it, and falls by more than `least`
+   there; tell how many samples are as large. Before it, none beyond these may be as large, so that the first of equals
+   wins. `x` is where the sample lies, or NULL. */
+MH_SEGMENT_INLINE int mh_segment_side(const mh_segment_state_t *state, const mh_segment_table_t *table,
+                                      const mh_signal_t *signal, const int16_t *x, int32_t sign, int32_t step,
+                                      int32_t least, int32_t *plateau)
 {
-    int32_t fall_before, fall_after, before, after;
+    const int32_t reach = table->reach, arm = table->arm, half = table->half;
+    uint32_t k = state->position;
+    int32_t change = 0, lowest = 0; /* from the sample to k, times sign */
+    *plateau = 1;
+    for (int32_t n = 1; n <= reach || (n <= arm && lowest >= -least); ++n) {
+        if (x != NULL) {
+            change += sign * (x[step * (n + half)] - x[step * (n - 1 - half)]);
+        } else {
+            change += sign * mh_segment_slide(state, table, signal, k, step);
+            k += (uint32_t)step;
+        }
+        if (n <= reach) {
+            if (change >= 0) {
+                if (change > 0 || (n > *plateau && step < 0)) { return 0; }
+                if (n == *plateau) { ++*plateau; }
+            }
+            if (n > arm) { continue; }
+        }
+        lowest = mh_min(lowest, change);
+    }
+    return lowest < -least;
+}
+
+/* Both sides, of which the second is looked at only if need be. */
+MH_SEGMENT_INLINE int mh_segment_sides(const mh_segment_state_t *state, const mh_segment_table_t *table,
+                                       const mh_signal_t *signal, const int16_t *x, int32_t sign, int32_t least)
+{
+    int32_t before, after;
+    return mh_segment_side(state, table, signal, x, sign, -1, least, &before) && before <= table->reach &&
+           mh_segment_side(state, table, signal, x, sign, 1, least, &after) &&
+           (after == before || after == before + 1); /* of a plateau the middle */
+}
+
+/* Say whether the sample being decided is a maximum of sign * lead that stands out by more than `least`. */
+static int mh_segment_is_peak(const mh_segment_state_t *state, const mh_segment_table_t *table,
+                              const mh_signal_t *signal, int32_t sign, const mh_scale_value_t *value)
+{
     if (sign * state->before > sign * state->value || sign * state->after > sign * state->value) { return 0; }
-    if (!mh_segment_side(state, table, signal, sign, -1, &fall_before, &before) || before > table->reach) { return 0; }
-    if (!mh_segment_side(state, table, signal, sign, 1, &fall_after, &after)) { return 0; }
-    *height = (uint32_t)mh_min(fall_before, fall_after);
-    return after == before || after == before + 1; /* of a plateau the middle */
+    const uint64_t threshold = mh_segment_threshold(table->prominence, table->prominence_floor, value) >> 28;
+    const int32_t least = threshold > INT32_MAX ? INT32_MAX : (int32_t)threshold;
+    const uint32_t sight = (uint32_t)(mh_max(table->reach, table->arm) + table->half);
+    const int16_t *const x = mh_segment_beside(state, signal, state->position, sight, sight);
+    if (x != NULL) { return mh_segment_sides(state, table, signal, x, sign, least); }
+    return mh_segment_sides(state, table, signal, NULL, sign, least);
 }
 
 /* Return where the gap from the last candidate to `stop` bends, or the last candidate if it does not bend enough; tell
@@ -95,8 +127,11 @@ static uint32_t mh_segment_bend(const mh_segment_state_t *state, const mh_segmen
     /* Of the lead less its value at `start`; the chord rises by `rise`. */
     const int32_t rise = mh_segment_box(state, table, signal, stop) - mh_segment_box(state, table, signal, start);
     int32_t low = mh_min(0, rise), high = mh_max(0, rise), level = 0, chord = 0, farthest = 0, bend = 0;
+    const int32_t half = table->half;
+    const int16_t *const x = mh_segment_beside(state, signal, start, table->half, (uint32_t)(length + half));
     for (int32_t n = 1; n < length; ++n) {
-        level += mh_segment_slide(state, table, signal, start + (uint32_t)n - 1u, 1);
+        level += x != NULL ? x[n + half] - x[n - 1 - half]
+                           : mh_segment_slide(state, table, signal, start + (uint32_t)n - 1u, 1);
         chord += rise;
         low = mh_min(low, level);
         high = mh_max(high, level);
@@ -162,11 +197,8 @@ void mh_segment_push(mh_segment_state_t *state, const mh_segment_table_t *table,
     state->after += mh_segment_slide(state, table, signal, i, 1);
     *mh_segment_group(state, table, i) = value;
 
-    uint32_t height = 0;
-    int opens = i - state->last == table->longest_gap;
-    if (mh_segment_is_peak(state, table, signal, 1, &height) || mh_segment_is_peak(state, table, signal, -1, &height)) {
-        opens |= ((uint64_t)height << 28) > mh_segment_threshold(table->prominence, table->prominence_floor, &value);
-    }
+    const int opens = i - state->last == table->longest_gap || mh_segment_is_peak(state, table, signal, 1, &value) ||
+                      mh_segment_is_peak(state, table, signal, -1, &value);
     if (opens) { mh_segment_open(state, i, 0); }
     state->position = i + 1u;
 }

@@ -19,10 +19,10 @@ typedef struct {
 void mh_windows_cut(const mh_window_t *window, const mh_signal_t *signal, uint32_t first, uint32_t end,
                     uint32_t position, int32_t *bins);
 
-/* Where compression comes half way, in 1/256 ADC units: the running scale (Q24.8) times the knee (Q4.12). */
+/* Where compression comes half way, in 1/256 ADC units, at least 1: the running scale (Q24.8) by the knee (Q4.12). */
 uint32_t mh_windows_level(uint32_t scale_q8, uint16_t knee);
 
-/* Compresses values of at most 2^30 as x / (|x| + level) to Q1.14. */
+/* Compresses values of at most 2^30 as x / (|x| + level) to Q1.14; level > 0. */
 void mh_windows_compress(const int32_t *bins, uint32_t n_points, uint32_t level, int16_t *window);
 
 #endif
