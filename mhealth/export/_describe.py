@@ -47,8 +47,8 @@ class Layout(NamedTuple):
         Of its state; a length of 0 is a single one.
     values : dict of str to int
         Further numbers of the template.
-    settles : bool
-        Whether it makes something of events before they are handed out.
+    callbacks : dict of str to str
+        Functions of the template, by the member of ``mh_describer_t`` that they are.
     begin : str
         Statements that start a lead.
     """
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
     tables: str
     members: tuple[tuple[str, str, int], ...]
     values: dict[str, int]
-    settles: bool = False
+    callbacks: dict[str, str]
     begin: str = ""
 
 
@@ -206,6 +206,7 @@ class BeatDescriber:
             tables="\n".join(tables),
             members=members,
             values={"n_points": self.beats.n_points, "drop": 8 - _CONTEXT_FRACTION},
+            callbacks={"open": "open_stretch", "take": "take", "close": "close_stretch", "ready": "ready"},
         )
 
 
@@ -284,7 +285,7 @@ class BreathDescriber:
             tables="\n".join(tables),
             members=members,
             values={},
-            settles=True,
+            callbacks={"open": "open_stretch", "settle": "settle", "settled": "settled"},
             begin="    mh_phases_init(&state->phases);\n",
         )
 
@@ -363,6 +364,7 @@ class NetworkDescriber:
             tables="\n".join(tables),
             members=members,
             values={},
+            callbacks={"open": "open_stretch", "measure": "measure", "drain": "drain", "ready": "ready"},
         )
 
 

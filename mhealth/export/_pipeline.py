@@ -306,7 +306,10 @@ class PipelineTable:
             "n_queue": self.n_queue,
             "n_of_gap": self.n_of_gap,
             "n_a_step": self.n_a_step,
-            "settle": "settle, settled" if layout.settles else "NULL, NULL",
+            "callbacks": "\n".join(
+                f"    .{member} = {function},"
+                for member, function in {**layout.callbacks, "describe": "describe"}.items()
+            ),
             "begin": layout.begin,
             "history": self.history,
         }

@@ -1,3 +1,5 @@
+#include "mh_fast.h"
+
 #include "mh_pipeline.h"
 
 /* What a state begins with, so that memory that nobody has initialised is told from one. */
@@ -76,7 +78,7 @@ static void end_stretch(mh_pipeline_state_t *state, const mh_pipeline_table_t *t
     state->wait = table->resume;
     mh_scale_end(&state->scale, table->scale);
     mh_segment_end(&state->segment, state->n_samples);
-    table->describer->close(model, state->n_samples - 1u);
+    if (table->describer->close != NULL) { table->describer->close(model, state->n_samples - 1u); }
 }
 
 /* Take a sample: into the judgement of quality, and into the stretch. */
@@ -95,7 +97,7 @@ static void take(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
     if (state->phase == RUNNING) {
         state->signal.samples[state->n_samples & state->signal.mask] = (int16_t)value;
         mh_scale_push(&state->scale, table->scale, (int16_t)value);
-        table->describer->take(model, state->n_samples);
+        if (table->describer->take != NULL) { table->describer->take(model, state->n_samples); }
         state->n_samples++;
     }
     state->position++;
@@ -109,10 +111,10 @@ static int propose(mh_pipeline_state_t *state, const mh_pipeline_table_t *table,
     mh_candidate_t candidate;
     if ((uint32_t)state->n_waiting + table->n_of_gap > table->n_queue) { return 0; }
     if (!mh_scale_next(&state->scale, table->scale, &value)) {
-        if (state->phase == ENDING) { state->is_drained = !table->describer->drain(model); }
+        if (state->phase == ENDING) { state->is_drained = table->describer->drain == NULL || !table->describer->drain(model); }
         return state->phase == ENDING && !state->is_drained;
     }
-    table->describer->measure(model, value.scale_q8);
+    if (table->describer->measure != NULL) { table->describer->measure(model, value.scale_q8); }
     mh_segment_push(&state->segment, table->segment, &state->signal, value);
     while (mh_segment_next(&state->segment, table->segment, &state->signal, &candidate)) {
         uint32_t place = (uint32_t)state->first + state->n_waiting;
@@ -123,6 +125,9 @@ static int propose(mh_pipeline_state_t *state, const mh_pipeline_table_t *table,
     }
     return 1;
 }
+
+/* Whether waves are to be handed out before the decoder takes anything more, lest it lose them. */
+static int is_holding(const mh_pipeline_state_t *state) { return state->decoder.popped > state->decoder.root; }
 
 /* Whether one of the samples start to stop - 1 was clipped, of which the last are in the ring. */
 static int was_clipped(const mh_pipeline_state_t *state, uint32_t start, uint32_t stop)
@@ -139,7 +144,7 @@ static int was_clipped(const mh_pipeline_state_t *state, uint32_t start, uint32_
 /* Hand out the next wave that is certain, unless there is an event already. */
 static void pop(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, mh_event_t *event)
 {
-    if (event->label != MH_NO_EVENT ||
+    if (event->label != MH_NO_EVENT || !is_holding(state) ||
         !mh_decoder_pop(&state->decoder, table->decoder, &state->signal, state->n_samples - 1u, event)) {
         return;
     }
@@ -159,9 +164,6 @@ static void report_unusable(mh_pipeline_state_t *state, const mh_pipeline_table_
     event->offset = state->front;
     state->is_bad = 0;
 }
-
-/* Whether waves are to be handed out before the decoder takes anything more, lest it lose them. */
-static int is_holding(const mh_pipeline_state_t *state) { return state->decoder.popped > state->decoder.root; }
 
 static void stop_decoding(mh_pipeline_state_t *state, const mh_pipeline_table_t *table)
 {
@@ -214,7 +216,7 @@ static int is_ready(const mh_pipeline_state_t *state, const mh_pipeline_table_t 
         if (state->phase == RUNNING) { return 0; }
         limit = state->n_samples - 1u;
     }
-    return table->describer->ready(model, position, limit);
+    return table->describer->ready == NULL || table->describer->ready(model, position, limit);
 }
 
 /* Describe the first candidate of the queue and show it to the decoder; returns 0 if events are to be handed out

@@ -22,7 +22,8 @@
 /* Flag of an event: a sample in it did not fit 16 bits and was clipped. */
 #define MH_EVENT_CLIPPED 4u
 
-/* What a model does of its own. `model` is its whole state; positions are samples from the start of the stretch. */
+/* What a model does of its own; NULL, but for `open` and `describe`, where it does nothing. `model` is its whole state;
+   positions are samples from the start of the stretch. */
 typedef struct {
     void (*open)(void *model);                       /* a stretch starts */
     void (*take)(void *model, uint32_t newest);      /* its next sample is in the ring */
@@ -34,8 +35,8 @@ typedef struct {
     /* Write its 4 n_states potentials and 2 n_states shifts. Samples first to newest are in the ring. */
     void (*describe)(void *model, const mh_candidate_t *candidate, uint32_t first, uint32_t newest, uint32_t limit,
                      int16_t *potentials, int8_t *shifts);
-    /* NULL, or what becomes of events before they are handed out: take the next one, NULL after the last; and fetch one
-       that is ready, returning whether there was one. */
+    /* What becomes of events before they are handed out: take the next one, NULL after the last; and fetch one that is
+       ready, returning whether there was one. */
     void (*settle)(void *model, const mh_event_t *event);
     int (*settled)(void *model, mh_event_t *event);
 } mh_describer_t;

@@ -15,22 +15,10 @@ static void take(void *model, uint32_t newest)
     mh_beats_push(&state->beats, &@name@_beats, &state->pipeline.signal, newest);
 }
 
-static void measure(void *model, uint32_t scale_q8)
-{
-    (void)model;
-    (void)scale_q8;
-}
-
 static void close_stretch(void *model, uint32_t newest)
 {
     @name@_state_t *state = model;
     mh_beats_end(&state->beats, &@name@_beats, &state->pipeline.signal, newest);
-}
-
-static int drain(void *model)
-{
-    (void)model;
-    return 0;
 }
 
 static int ready(const void *model, uint32_t position, uint32_t limit)
@@ -50,7 +38,7 @@ static void describe(void *model, const mh_candidate_t *candidate, uint32_t firs
     mh_beats_describe(&state->beats, &@name@_beats, &state->pipeline.signal, newest, candidate->position, limit,
                       candidate->scale_q8, state->average, state->average + @n_points@, state->dense);
     for (k = 0; k < 2 * @n_points@; k++) {
-        state->context[k] = mh_to_int16(mh_rounded_shift(state->average[k], @drop@));
+        state->context[k] = mh_to_int16((state->average[k] + (1 << (@drop@ - 1))) >> @drop@);
     }
     count = mh_codes_push(&codes, &@name@_codes, &state->pipeline.signal, first, newest + 1u, candidate->position,
                           candidate->scale_q8, state->context);

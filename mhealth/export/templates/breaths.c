@@ -9,39 +9,6 @@ static void open_stretch(void *model)
     mh_breaths_init(&state->breaths, state->turn_values, state->turn_positions);
 }
 
-/* Turns come with the candidates. */
-static void take(void *model, uint32_t newest)
-{
-    (void)model;
-    (void)newest;
-}
-
-static void measure(void *model, uint32_t scale_q8)
-{
-    (void)model;
-    (void)scale_q8;
-}
-
-static void close_stretch(void *model, uint32_t newest)
-{
-    (void)model;
-    (void)newest;
-}
-
-static int drain(void *model)
-{
-    (void)model;
-    return 0;
-}
-
-static int ready(const void *model, uint32_t position, uint32_t limit)
-{
-    (void)position;
-    (void)model;
-    (void)limit;
-    return 1;
-}
-
 static void describe(void *model, const mh_candidate_t *candidate, uint32_t first, uint32_t newest, uint32_t limit,
                      int16_t *potentials, int8_t *shifts)
 {

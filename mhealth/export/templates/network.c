@@ -14,22 +14,10 @@ static void open_stretch(void *model)
     mh_network_init(&state->network, &@name@_network);
 }
 
-static void take(void *model, uint32_t newest)
-{
-    (void)model;
-    (void)newest;
-}
-
 static void measure(void *model, uint32_t scale_q8)
 {
     @name@_state_t *state = model;
     (void)mh_network_push(&state->network, &@name@_network, &state->pipeline.signal, scale_q8);
-}
-
-static void close_stretch(void *model, uint32_t newest)
-{
-    (void)model;
-    (void)newest;
 }
 
 static int drain(void *model)

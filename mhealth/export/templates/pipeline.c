@@ -1,5 +1,5 @@
 static const mh_describer_t @name@_describer = {
-    open_stretch, take, measure, close_stretch, drain, ready, describe, @settle@,
+@callbacks@
 };
 
 static const mh_pipeline_table_t @name@_pipeline = {
