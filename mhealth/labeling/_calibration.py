@@ -48,7 +48,7 @@ def calibrate(
     task = model.task
     plain = replace(model, calibration=identity(len(task.labels)))
     ways = _ways(model, cases)
-    maps, done = plain.calibration, 0
+    maps, done = identity(len(task.labels)), 0
     for way, groups in enumerate(ways):
         outcomes: list[list[WaveOutcomes]] = [[] for _ in task.labels]
         for (recording, annotation), of_recording in zip(cases, groups, strict=True):

@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 
 from mhealth.core import Annotation, Recording, Spans
 from mhealth.errors import AnnotationError, InvalidParameterError, NotFittedError
-from mhealth.labeling import EcgLabeler, NetworkEmission, TrainingSettings, _labeler, load
+from mhealth.labeling import EcgLabeler, NetworkEmission, TrainingSettings, _calibration, _labeler, load
 from mhealth.labeling._calibration import identity
 from mhealth.labeling._ecg_task import ECG
 
@@ -172,6 +172,17 @@ def test_subjects_held_out_calibrate_the_probabilities(small):
     assert not np.array_equal(maps[0, qrs], maps[1, qrs])
     assert any("calibrating" in stage for stage, _, _ in seen)
     assert all(0 < done <= total for _, done, total in seen)
+
+
+def test_the_map_of_leads_together_starts_from_their_marginals(monkeypatch, small):
+    given = [ecg(seed, duration=40.0, leads=LIMB) for seed in range(4)]
+
+    def fitted(*ways):
+        monkeypatch.setattr(_calibration, "_ways", lambda model, cases: [[way] * len(cases) for way in ways])
+        return _calibration.calibrate(small.model_, given, lag=1.5, progress=lambda done, total: None)
+
+    alone, together = [[0], [1]], [[0, 1]]
+    np.testing.assert_array_equal(fitted(alone, together), [fitted(alone)[0], fitted(together)[0]])
 
 
 def test_probabilities_are_calibrated_for_leads_that_decide_as_they_will(monkeypatch):
