@@ -52,14 +52,16 @@ def calibrate(
     for way, groups in enumerate(ways):
         outcomes: list[list[WaveOutcomes]] = [[] for _ in task.labels]
         for (recording, annotation), of_recording in zip(cases, groups, strict=True):
+            done += 1
+            progress(done, len(ways) * len(cases))
+            if not of_recording:
+                continue
             spans = label_groups(plain, recording, of_recording, lag)
             marked = set(annotation.annotated[:, 0].tolist()) & {channel for group in of_recording for channel in group}
             for label, name in enumerate(task.labels):
                 outcomes[label].append(
                     wave_outcomes(annotation, spans, name, channels=marked, point=task.point, tolerance=task.tolerance)
                 )
-            done += 1
-            progress(done, len(ways) * len(cases))
         for label, parts in enumerate(outcomes):
             joined = WaveOutcomes.concat(parts)
             if len(joined.probability) >= _FEWEST:

@@ -185,6 +185,14 @@ def test_the_map_of_leads_together_starts_from_their_marginals(monkeypatch, smal
     np.testing.assert_array_equal(fitted(alone, together), [fitted(alone)[0], fitted(together)[0]])
 
 
+def test_recordings_with_one_lead_calibrate_leads_alone_only(small):
+    given = [ecg(0, leads=LIMB[:1]), ecg(1, duration=60.0, leads=LIMB), ecg(2, leads=LIMB[:1])]
+    maps = _calibration.calibrate(small.model_, given, lag=1.5, progress=lambda done, total: None)
+    np.testing.assert_array_equal(
+        maps[1], _calibration.calibrate(small.model_, given[1:2], lag=1.5, progress=lambda done, total: None)[1]
+    )
+
+
 def test_probabilities_are_calibrated_for_leads_that_decide_as_they_will(monkeypatch):
     """What leads together add to their scores is chosen before, and changes their marginals."""
     chosen, calibrated = np.linspace(0.0, -1.0, ECG.grammar.n_states, dtype=np.float32), []
