@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from exports import installed
 
 from mhealth.export._toolchain import TARGETS
 
@@ -34,11 +35,3 @@ def target(request):
 def microcontroller(request):
     """One of them that is a microcontroller."""
     return installed(request.param)
-
-
-def installed(name):
-    """Return a target, or leave the test out where its tools are missing."""
-    target = TARGETS[name]
-    if target.missing:
-        pytest.skip(f"not run on {name}: {', '.join(target.missing)} is missing (make test-embedded installs it)")
-    return target

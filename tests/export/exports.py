@@ -5,12 +5,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
+import pytest
 
 from mhealth.export import load_source
 from mhealth.export._check import host_program
 from mhealth.export._export import golden_leads
 from mhealth.export._folder import runtime_files
 from mhealth.export._pipeline import MISSING, PipelineTable
+from mhealth.export._toolchain import TARGETS
 
 MODELS = ("ecg-mcu", "respiration-mcu", "tcn-int8")
 EXTREMES = (-(2**31) + 1, -(2**15), -(2**15) - 1, -1, 0, 1, 2**15 - 1, 2**15, 2**31 - 1)
@@ -86,3 +88,11 @@ def wild_lead(rng, n_samples):
         )
         left -= n
     return np.clip(np.concatenate(parts), -(2**31), 2**31 - 1).astype(np.int32)
+
+
+def installed(name):
+    """Return a target, or leave the test out where its tools are missing."""
+    target = TARGETS[name]
+    if target.missing:
+        pytest.skip(f"not run on {name}: {', '.join(target.missing)} is missing (make test-embedded installs it)")
+    return target
