@@ -65,6 +65,11 @@ def converted(lead: ArrayLike, *, units: float = _FILLED) -> NDArray[np.int32]:
 def leads_of(labeler: EcgLabeler | BreathLabeler, recording: Recording) -> tuple[list[NDArray[np.int32]], float]:
     """Return the leads of a recording at the model's internal rate as a converter gives them.
 
+    Parameters
+    ----------
+    labeler : EcgLabeler or BreathLabeler
+    recording : Recording
+
     Returns
     -------
     leads : list of ndarray of int32
@@ -86,7 +91,20 @@ def leads_of(labeler: EcgLabeler | BreathLabeler, recording: Recording) -> tuple
 
 
 def label_in_whole_numbers(labeler: EcgLabeler | BreathLabeler, table: PipelineTable, recording: Recording) -> Spans:
-    """Return what the exported C finds in a recording, each channel alone."""
+    """Return what the exported C finds in a recording, each channel alone.
+
+    Parameters
+    ----------
+    labeler : EcgLabeler or BreathLabeler
+    table : PipelineTable
+        Made from it.
+    recording : Recording
+
+    Returns
+    -------
+    spans : Spans
+        In the recording's own samples; probabilities are not exported, and NaN.
+    """
     leads, ratio = leads_of(labeler, recording)
     rows = [
         (round(onset * ratio), round(peak * ratio) if peak < 2**32 - 1 else -1, round(offset * ratio), label, k, np.nan)
@@ -97,7 +115,13 @@ def label_in_whole_numbers(labeler: EcgLabeler | BreathLabeler, table: PipelineT
 
 
 def alone(labeler: EcgLabeler | BreathLabeler) -> EcgLabeler | BreathLabeler:
-    """Return the labeler with each channel on its own, as the export has it."""
+    """Return the labeler with each channel on its own, as the export has it.
+
+    Parameters
+    ----------
+    labeler : EcgLabeler or BreathLabeler
+        It stays as it is.
+    """
     from sklearn.base import clone
 
     single = clone(labeler)

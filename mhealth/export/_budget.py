@@ -49,6 +49,14 @@ BUDGETS: dict[tuple[str, Profile], Budget] = {
 def budget_for(target: str, emission: str, profile: Profile) -> Budget | None:
     """Return what an export may take on a target; nothing is limited on Linux.
 
+    Parameters
+    ----------
+    target : str
+        Its name.
+    emission : {"sparse", "network"}
+        What describes candidates.
+    profile : {"size", "speed"}
+
     Raises
     ------
     InvalidParameterError
@@ -177,6 +185,12 @@ class Energy(NamedTuple):
 def energies(load: Load) -> list[Energy]:
     """Return what labelling costs on each chip: µA and µW on average, mJ an hour.
 
+    Parameters
+    ----------
+    load : Load
+
+    Notes
+    -----
     The cycles are those of the cost model of an M3, also for chips whose M4 takes fewer: an upper estimate.
     """
     megahertz = load.cycles * load.rate / 1e6

@@ -19,6 +19,7 @@ enum { IDLE, RUNNING, ENDING };
 void mh_pipeline_init(mh_pipeline_state_t *state, const mh_pipeline_table_t *table,
                       const mh_pipeline_buffers_t *buffers, uint32_t history)
 {
+    uint32_t n;
     state->version = MARK;
     state->signal.samples = buffers->samples;
     state->signal.mask = history - 1u;
@@ -36,6 +37,8 @@ void mh_pipeline_init(mh_pipeline_state_t *state, const mh_pipeline_table_t *tab
     state->start = state->n_samples = 0;
     state->bad_since = state->clipped_before = 0;
     state->wait = state->first = state->n_waiting = 0;
+    state->n_marked = 0;
+    for (n = 0; n < MH_PIPELINE_BITS(history); n++) { state->bad[n] = state->clipped[n] = 0; }
     state->phase = IDLE;
     state->is_bad = state->is_clipped = state->is_decoding = state->is_drained = state->ended = state->is_settled = 0;
 }
@@ -52,11 +55,18 @@ static int is_marked(const mh_pipeline_state_t *state, const uint8_t *bits, uint
     return (bits[(n & state->signal.mask) >> 3] >> (n & 7u)) & 1;
 }
 
+/* Remember that a sample is not usable, or was clipped: until it has left the ring, marks are looked at. */
+static void set_mark(mh_pipeline_state_t *state, uint8_t *bits, uint32_t n)
+{
+    mark(state, bits, n, 1);
+    state->n_marked = (uint16_t)(state->signal.mask + 1u);
+}
+
 /* Take what is said of the quality of the next sample, if anything is. */
 static void judge(mh_pipeline_state_t *state, uint8_t code)
 {
     if (code == MH_NO_CODE) { return; }
-    if (code != MH_USABLE) { mark(state, state->bad, state->judged, 1); }
+    if (code != MH_USABLE) { set_mark(state, state->bad, state->judged); }
     state->judged++;
 }
 
@@ -89,11 +99,16 @@ static void take(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
     if (state->wait > 0) { state->wait--; }
     if (is_missing && state->phase == RUNNING) { end_stretch(state, table, model); }
     if (!is_missing && state->phase == IDLE && state->wait == 0) { start_stretch(state, table, model); }
-    mark(state, state->bad, state->position, state->phase != RUNNING);
-    if (state->position > state->signal.mask && is_marked(state, state->clipped, state->position)) {
-        state->clipped_before = state->position - state->signal.mask; /* one more than where it was */
+    if (state->n_marked > 0) { /* forget the marks of the sample whose place this one takes */
+        state->n_marked--;
+        if (state->position > state->signal.mask && is_marked(state, state->clipped, state->position)) {
+            state->clipped_before = state->position - state->signal.mask; /* one more than where it was */
+        }
+        mark(state, state->bad, state->position, 0);
+        mark(state, state->clipped, state->position, 0);
     }
-    mark(state, state->clipped, state->position, value != sample);
+    if (state->phase != RUNNING) { set_mark(state, state->bad, state->position); }
+    if (value != sample) { set_mark(state, state->clipped, state->position); }
     if (state->phase == RUNNING) {
         state->signal.samples[state->n_samples & state->signal.mask] = (int16_t)value;
         mh_scale_push(&state->scale, table->scale, (int16_t)value);
@@ -134,6 +149,7 @@ static int was_clipped(const mh_pipeline_state_t *state, uint32_t start, uint32_
 {
     const uint32_t n_kept = state->signal.mask + 1u;
     if (state->clipped_before != 0 && (int32_t)(state->clipped_before - start) > 0) { return 1; }
+    if (state->n_marked == 0) { return 0; }
     if (state->position - start > n_kept) { start = state->position - n_kept; }
     for (; (int32_t)(stop - start) > 0; start++) {
         if (is_marked(state, state->clipped, start)) { return 1; }
@@ -175,6 +191,7 @@ static void stop_decoding(mh_pipeline_state_t *state, const mh_pipeline_table_t 
    holds it up. */
 static void advance(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, uint32_t to, mh_event_t *event)
 {
+    if (state->n_marked == 0 && state->is_decoding) { state->front = to; }
     while (state->front != to) {
         const int bad = is_marked(state, state->bad, state->front);
         if (bad && !state->is_bad) {
@@ -230,7 +247,7 @@ static int describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *table
     if (state->front != at) { return 0; }
     table->describer->describe(model, candidate, n > history ? n - history : 0u, n - 1u, limit < n ? limit : n - 1u,
                                state->potentials, state->shifts);
-    if (state->is_decoding && !is_marked(state, state->bad, at)) {
+    if (state->is_decoding && (state->n_marked == 0 || !is_marked(state, state->bad, at))) {
         mh_decoder_push(&state->decoder, table->decoder, candidate->position, state->potentials, state->shifts);
     }
     state->first = (uint16_t)(state->first + 1u == table->n_queue ? 0u : state->first + 1u);
@@ -242,7 +259,8 @@ static int describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *table
 static void go_on(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
 {
     uint32_t left = table->n_a_step;
-    while (propose(state, table, model)) {}
+    /* In most steps there is one scale; the check spares the call that says so. */
+    while (state->scale.n_waiting > table->scale->ahead && propose(state, table, model)) {}
     for (; left > 0 && is_ready(state, table, model) && describe(state, table, model, event); left--) {}
 }
 

@@ -81,6 +81,7 @@ typedef struct {
     uint16_t wait;       /* samples before which no stretch starts */
     uint16_t first;      /* of the queue */
     uint16_t n_waiting;  /* in the queue */
+    uint16_t n_marked;   /* samples to come until no mark is in the ring */
     uint8_t phase;
     uint8_t is_drained;  /* whether a stretch that has ended has no more candidates, but for those of the queue */
     uint8_t is_bad;      /* whether the front lies in an unusable part */
