@@ -11,10 +11,6 @@ MUST = bool(os.environ.get("MHEALTH_EMBEDDED"))
 """Set by `make test-embedded`: a stage that could not run is a failure."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "embedded: needs compilers or emulators of other machines (make test-embedded)")
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """Turn the skip of a stage of the proof into a failure where it must run."""
