@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mhealth.export import Export, PipelineTable, Source, Stage
+    from mhealth.cli._datasets import Dataset
+    from mhealth.cli._training import Case
+    from mhealth.core import Spans
+    from mhealth.export import Accuracy, Export, PipelineTable, Source, Stage
 
 __all__ = ["EPILOG", "export"]
 
@@ -36,6 +39,8 @@ EPILOG = examples(
     ("mhealth export my.npz --calibrate night1.edf --out mine/", "a model of your own, looked at on your recordings"),
     ("mhealth export ecg --evaluate ludb --data /data/ludb --out blue_pill/", "accuracy before and after"),
 )
+
+_WHOLE = "whole numbers"
 
 
 @reports_errors
@@ -76,6 +81,15 @@ def export(
     ] = None,
     data: Data = None,
     records: Records = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Model whose accuracy is shown beside (may be repeated); an int8 network is held against the first, "
+            "which it was converted from. (default: ecg for ecg-mcu, tcn for tcn-int8)",
+            show_default=False,
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Build and run it everywhere, compare, and hold it to its budget.")
     ] = False,
@@ -98,6 +112,7 @@ def export(
     budget. A stage whose compiler or emulator is missing is told; that of the target must run.
     """
     terminal = Terminal(quiet=quiet)
+    from mhealth.cli._training import load_cases
     from mhealth.export import PipelineTable, check_exportable, export_model, load_source
     from mhealth.io import read_recording
 
@@ -107,11 +122,11 @@ def export(
     if source.name != Path(model).stem:
         terminal.say(f"{target}: {model} is {source.name}, which was trained to fit")
     recordings = [read_recording(path) for path in calibrate or ()]
-    accuracy: dict[str, float] | None = None
+    accuracy: Accuracy | None = None
     leads: list[NDArray[np.int32]] = []
     if evaluate is not None:
         table = PipelineTable.of(source.labeler, profile=profile)
-        accuracy, leads = _accuracy(source, table, evaluate, data, records, terminal)
+        accuracy, leads = _accuracy(source, table, load_cases(evaluate, data, records, terminal), against, terminal)
     with Bar(terminal) as bar:
         bar.update("writing C", 0, None)
         made = export_model(
@@ -119,7 +134,7 @@ def export(
         )
     _print(made)
     if check:
-        stages = _prove(made, leads, accuracy, terminal)
+        stages = _prove(made, leads, terminal)
         print_table("proof", ["stage", "result"], [[_told(stage), stage.result] for stage in stages])
         failed = [stage.name for stage in stages if stage.passed is False]
         if failed:
@@ -127,19 +142,12 @@ def export(
     terminal.say(f"{source.name} in C for {target} -> {out}")
 
 
-def _prove(
-    made: Export, leads: list[NDArray[np.int32]], accuracy: dict[str, float] | None, terminal: Terminal
-) -> list[Stage]:
+def _prove(made: Export, leads: list[NDArray[np.int32]], terminal: Terminal) -> list[Stage]:
     """Return the stages of the proof."""
     from mhealth.export import prove
 
     with Bar(terminal) as bar:
-        return prove(
-            made,
-            leads,
-            loss=None if accuracy is None else accuracy["lost"],
-            report=lambda stage: bar.update(stage, 0, None),
-        )
+        return prove(made, leads, report=lambda stage: bar.update(stage, 0, None))
 
 
 def _told(stage: Stage) -> str:
@@ -148,40 +156,51 @@ def _told(stage: Stage) -> str:
 
 
 def _accuracy(
-    source: Source, table: PipelineTable, name: str, data: Path | None, records: Path | None, terminal: Terminal
-) -> tuple[dict[str, float], list[NDArray[np.int32]]]:
-    """Return the accuracy of the model and of whole numbers on a data set, and its leads as these got them."""
-    from mhealth.cli._evaluate import figures_of
-    from mhealth.cli._training import load_cases
-    from mhealth.export import agreement, alone, label_in_whole_numbers, leads_of
+    source: Source,
+    table: PipelineTable,
+    loaded: tuple[Dataset, list[Case]],
+    against: list[str] | None,
+    terminal: Terminal,
+) -> tuple[Accuracy, list[NDArray[np.int32]]]:
+    """Return the accuracy of the model, of others and of whole numbers on a data set, and its leads in ADC units."""
+    import numpy as np
 
-    dataset, cases = load_cases(name, data, records, terminal)
-    labeler = alone(source.labeler)
-    before, after, shared, leads = [], [], [], []
+    from mhealth.cli._evaluate import figures_of
+    from mhealth.export import Accuracy, agreement, alone, label_in_whole_numbers, leads_of, originals
+    from mhealth.labeling import load
+
+    dataset, cases = loaded
+    labelers = {Path(model).stem: alone(load(model)) for model in against or originals(source)}
+    first = next(iter(labelers), source.name)
+    labelers[source.name] = alone(source.labeler)
+    found: dict[str, list[Spans]] = {model: [] for model in (*labelers, _WHOLE)}
+    leads: list[NDArray[np.int32]] = []
     with Bar(terminal, unit="records") as bar:
         for k, case in enumerate(cases):
-            bar.update("labeling twice", k, len(cases))
-            before.append(labeler.label(case.recording))
-            after.append(label_in_whole_numbers(labeler, table, case.recording))
-            shared.append(agreement(before[-1], after[-1]))
-            leads += leads_of(labeler, case.recording)[0]
-    summaries = [figures_of(dataset, cases, found, None).summary for found in (before, after)]
-    main = next((key for key in summaries[0] if key.endswith("150ms.macro")), next(iter(summaries[0])))
-    n_waves = sum(part.n_waves for part in shared)
-    figures = {
-        "records": float(len(cases)),
-        "before": summaries[0][main],
-        "after": summaries[1][main],
-        "lost": summaries[0][main] - summaries[1][main],
-        "shared": sum(part.f1 * part.n_waves for part in shared) / max(n_waves, 1),
-    }
-    print_table(
-        f"{name}, {len(cases)} records, each channel alone",
-        ["figure", "model", "whole numbers"],
-        [[key, summaries[0][key], summaries[1][key]] for key in summaries[0] if key in summaries[1]],
-        note=f"{figures['shared']:.2f} % of the waves are the same within 40 ms.",
+            bar.update("labeling with each", k, len(cases))
+            for model, labeler in labelers.items():
+                found[model].append(labeler.label(case.recording))
+            found[_WHOLE].append(label_in_whole_numbers(labelers[source.name], table, case.recording))
+            leads += leads_of(source.labeler, case.recording)[0]
+    summaries = {model: figures_of(dataset, cases, spans, None).summary for model, spans in found.items()}
+    whole = {key: value for key, value in summaries[_WHOLE].items() if np.isfinite(value)}
+    agreements = [agreement(*pair) for pair in zip(found[source.name], found[_WHOLE], strict=True)]
+    figure = next((key for key in whole if key.endswith(("macro", ".f1"))), next(iter(whole)))
+    accuracy = Accuracy(
+        data=f"{cases[0].dataset}, {len(cases)} records, each channel alone",
+        figure=figure,
+        points={model: summaries[model][figure] for model in labelers},
+        original=first if source.emission == "network" else source.name,
+        whole=whole[figure],
+        shared=float(np.average([part.f1 for part in agreements], weights=[part.n_waves for part in agreements])),
     )
-    return figures, leads
+    print_table(
+        accuracy.data,
+        ["figure", *summaries],
+        [[key, *(summary[key] for summary in summaries.values())] for key in whole],
+        note=f"{accuracy.shared:.2f} % of the waves of {source.name} are the same in whole numbers within 40 ms.",
+    )
+    return accuracy, leads
 
 
 def _print(made: Export) -> None:

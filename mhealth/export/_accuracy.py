@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mhealth.labeling import BreathLabeler, EcgLabeler
 
 __all__ = [
+    "Accuracy",
     "Agreement",
     "StageErrors",
     "agreement",
@@ -170,6 +172,43 @@ def agreement(model: Spans, exported: Spans, *, near: float = _NEAR) -> Agreemen
                 other = next(others, None)
     n_model, n_exported = (sum(map(len, found.values())) for found in keys)
     return Agreement(n_model, 200.0 * both / (n_model + n_exported) if n_model + n_exported else 100.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """What whole numbers cost on annotated recordings, each channel alone.
+
+    Parameters
+    ----------
+    data : str
+        The recordings, in words.
+    figure : str
+        What `points` and `whole` are, in per cent.
+    points : dict of str to float
+        Of models in floating point, by their names; the exported one is among them.
+    original : str
+        That of them which whole numbers stand for: the exported one, or what an int8 network was converted from.
+    whole : float
+        Of whole numbers.
+    shared : float
+        Of the exported model's waves, those that whole numbers have too, with both edges within 40 ms.
+    """
+
+    data: str
+    figure: str
+    points: dict[str, float]
+    original: str
+    whole: float
+    shared: float
+
+    @property
+    def lost(self) -> float:
+        """Points that whole numbers cost."""
+        return self.points[self.original] - self.whole
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for a manifest."""
+        return {**vars(self), "lost": self.lost}
 
 
 class StageErrors(NamedTuple):

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError, InvalidSignalError
-from mhealth.export._accuracy import StageErrors, converted, leads_of, stage_errors
+from mhealth.export._accuracy import Accuracy, StageErrors, converted, leads_of, stage_errors
 from mhealth.export._budget import Profile, budget_for, energies
 from mhealth.export._check import OPTIMISATION, measured, versions
 from mhealth.export._folder import MANIFEST, filled, golden_header, new_folder, runtime_files
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from mhealth.core import Recording
     from mhealth.labeling import BreathLabeler, EcgLabeler
 
-__all__ = ["Export", "Source", "check_exportable", "export_model", "golden_leads", "load_source"]
+__all__ = ["Export", "Source", "check_exportable", "export_model", "golden_leads", "load_source", "originals"]
 
 SMALL = {"ecg": "ecg-mcu", "respiration": "respiration-mcu"}
 """What a shipped model resolves to where there are budgets."""
+
+ORIGINALS = {"ecg-mcu": "ecg", "respiration-mcu": "respiration", "tcn-int8": "tcn"}
+"""Beside which the accuracy of a shipped model is shown: what it is a smaller edition of, or was converted from."""
 
 _GOLDEN = {"ecg": 20.0, "respiration": 240.0}
 """Seconds of the golden vectors: beats, breaths, and each fault that a lead can have."""
@@ -56,6 +59,12 @@ class Source:
     name: str
     sha256: str
     about: dict[str, Any]
+
+    @property
+    def emission(self) -> Literal["sparse", "network"]:
+        """What describes candidates: the key of the budgets."""
+        context = self.labeler._fitted().task.front_end.features.context
+        return "network" if isinstance(context, NetworkContext) else "sparse"
 
 
 def load_source(model: str, *, target: str) -> Source:
@@ -87,6 +96,11 @@ def load_source(model: str, *, target: str) -> Source:
     return Source(
         labeler=labeler, name=path.stem, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), about=dict(about)
     )
+
+
+def originals(source: Source) -> tuple[str, ...]:
+    """Return the shipped models beside which the accuracy of a shipped one is shown."""
+    return (ORIGINALS[source.name],) if source.about and source.name in ORIGINALS else ()
 
 
 def check_exportable(labeler: EcgLabeler | BreathLabeler, fs: float | None = None) -> None:
@@ -166,7 +180,7 @@ def export_model(
     profile: Profile = "size",
     fs: float | None = None,
     calibration: Sequence[Recording] = (),
-    accuracy: dict[str, float] | None = None,
+    accuracy: Accuracy | None = None,
 ) -> Export:
     """Write a labeler as a folder of C.
 
@@ -182,8 +196,8 @@ def export_model(
         Rate of the user's converter in Hz, checked against that of the model.
     calibration : sequence of Recording
         On which the stages are compared with the model's; simulated signal by default.
-    accuracy : dict, optional
-        Points before and after, for the manifest.
+    accuracy : Accuracy, optional
+        For the manifest; what a shipped model says of itself by default.
 
     Returns
     -------
@@ -199,7 +213,7 @@ def export_model(
         If the folder cannot be written.
     """
     check_exportable(source.labeler, fs)
-    budget = budget_for(target_named(target).name, _emission(source), profile)
+    budget = budget_for(target_named(target).name, source.emission, profile)
     table = PipelineTable.of(source.labeler, profile=profile)
     errors = _errors(source, table, calibration)
     name = _identifier(source.name)
@@ -213,13 +227,13 @@ def export_model(
         "sha256": source.sha256,
         "name": name,
         "kind": task.kind,
-        "emission": _emission(source),
+        "emission": source.emission,
         "target": target,
         "profile": profile,
         "rate": table.rate,
         "labels": list(table.labels),
         "compilers": versions(TARGETS[target]),
-        "accuracy": accuracy if accuracy is not None else source.about.get("export", {}),
+        "accuracy": accuracy.as_dict() if accuracy else source.about.get("export", {}),
         "stages": errors._asdict(),
         "budget": None if budget is None else vars(budget),
     }
@@ -256,12 +270,6 @@ def export_model(
 
 
 _LEAD = {"ecg": "an ECG", "respiration": "respiration"}
-
-
-def _emission(source: Source) -> str:
-    """Return what describes candidates: the key of the budgets."""
-    context = source.labeler._fitted().task.front_end.features.context
-    return "network" if isinstance(context, NetworkContext) else "sparse"
 
 
 def _identifier(name: str) -> str:

@@ -43,7 +43,6 @@ def prove(
     export: Export,
     leads: Sequence[NDArray[np.int32]] = (),
     *,
-    loss: float | None = None,
     report: Callable[[str], None] = lambda stage: None,
 ) -> list[Stage]:
     """Build and run an export on everything that is here.
@@ -53,8 +52,6 @@ def prove(
     export : Export
     leads : sequence of ndarray of int32
         Further leads at the model's rate, in ADC units; the host runs all, emulators the golden vectors alone.
-    loss : float, optional
-        Points of accuracy that whole numbers cost, for the budget.
     report : callable
         Called with the name of each stage before it runs.
 
@@ -78,7 +75,7 @@ def prove(
         name = f"C on emulated {target.name if target.machine else 'aarch64'}"
         own = target.name == export.target
         if target.machine:
-            stages += _on_microcontroller(export, target, name, golden, loss, own=own)
+            stages += _on_microcontroller(export, target, name, golden, own=own)
         else:
             stages.append(_run(name, own, partial(_on_linux, export, target, golden)))
     return stages
@@ -143,7 +140,6 @@ def _on_microcontroller(
     target: Target,
     name: str,
     leads: Sequence[NDArray[np.int32]],
-    loss: float | None,
     *,
     own: bool,
 ) -> list[Stage]:
@@ -157,7 +153,7 @@ def _on_microcontroller(
             target, export.folder, export.name, leads, rate=export.table.rate, profile=export.profile
         )
         budget = budget_for(target.name, export.manifest["emission"], export.profile)
-        told.extend(exceeded(budget, load, loss) if budget else [])
+        told.extend(exceeded(budget, load, export.manifest["accuracy"].get("lost")) if budget else [])
         told.extend(f"calls {function}" for function in floating_point(target, export.folder, export.name))
         share = (
             f"flash {load.flash} bytes, RAM {load.ram} bytes, {load.share:.2f} % of 72 MHz, worst sample "
