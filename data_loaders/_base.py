@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_loaders._fetch import check_files
+from data_loaders._fetch import Progress, check_files, fetch_database
 from mhealth.core import Annotation, Recording, Spans
 from mhealth.io import read_recording
 
@@ -72,6 +72,10 @@ class PhysioNetDataset(ABC):
     citation: ClassVar[str]
     units: ClassVar[str | None] = None
     """Stated unit, where the publisher's headers call the channels uncalibrated."""
+    published: ClassVar[tuple[str, ...]]
+    """Patterns of the publisher's files that `fetch` takes: what is read here or in the experiments."""
+    megabytes: ClassVar[int]
+    """How much that is, about."""
 
     def __init__(self, data: Path | str) -> None:
         self.folder = Path(data)
@@ -82,6 +86,35 @@ class PhysioNetDataset(ABC):
     def __iter__(self) -> Iterator[tuple[Recording, Annotation, str]]:
         """Yield `load` of every record."""
         return (self.load(name) for name in self.records)
+
+    @classmethod
+    def fetch(cls, data: Path | str, *, progress: Progress | None = None) -> Self:
+        """Fetch the database from its publisher, unless its folder is there, and return it.
+
+        Every file is checked against the publisher's list of SHA-256. The folder appears when it is complete; an
+        interrupted call is gone on with by the next one.
+
+        Parameters
+        ----------
+        data : path-like
+            Folder of the database.
+        progress : callable, optional
+            Called as ``progress(text, done, total)`` after every file.
+
+        Returns
+        -------
+        database : PhysioNetDataset
+
+        Raises
+        ------
+        RecordingFileError
+            If the publisher cannot be reached, or what came is not what its list says; the message says what to put
+            where by hand.
+        UnwritableOutputError
+            If files cannot be written.
+        """
+        fetch_database(Path(data), cls.published, database=cls.database, version=cls.version, progress=progress)
+        return cls(data)
 
     def load(self, name: str) -> tuple[Recording, Annotation, str]:
         """Return recording, expert marks and subject of a record."""

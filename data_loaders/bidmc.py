@@ -65,6 +65,8 @@ class Bidmc(PhysioNetDataset):
         "Pimentel et al. (2016). Toward a Robust Estimation of Respiratory Rate From Pulse Oximeters. "
         "IEEE Trans. Biomed. Eng. 64(8), 1914-1923. https://doi.org/10.1109/TBME.2016.2613124"
     )
+    published = tuple(f"{TABLES}/bidmc_??_{kind}" for kind in ("Breaths.csv", "Fix.txt", "Signals.csv"))
+    megabytes = 154
 
     def __init__(self, data: Path | str, annotator: int = 1) -> None:
         if annotator not in (1, 2):

@@ -39,6 +39,8 @@ class Ludb(PhysioNetDataset):
         "Kalyakulina et al. (2020). LUDB: A New Open-Access Validation Tool for Electrocardiogram Delineation "
         "Algorithms. IEEE Access 8, 186181-186190. https://doi.org/10.1109/ACCESS.2020.3029211"
     )
+    published = ("ludb.csv", "data/*")
+    megabytes = 25
 
     def annotators(self, name: str) -> tuple[str, ...]:
         """Return one suffix a lead."""

@@ -31,6 +31,8 @@ class Mitdb(PhysioNetDataset):
         "Moody & Mark (2001). The impact of the MIT-BIH Arrhythmia Database. "
         "IEEE Eng in Med and Biol 20(3), 45-50. https://doi.org/10.13026/C2F305"
     )
+    published = ("[12]??.hea", "[12]??.dat", "[12]??.atr")
+    megabytes = 94
 
     def annotators(self, name: str) -> tuple[str, ...]:
         """Return the reference annotator."""

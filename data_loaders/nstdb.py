@@ -30,6 +30,8 @@ class Nstdb(PhysioNetDataset):
         "Moody, Muldrow & Mark (1984). A noise stress test for arrhythmia detectors. "
         "Computers in Cardiology 11, 381-384. https://doi.org/10.13026/C2HS3T"
     )
+    published = ("bw.*", "em.*", "ma.*", "11[89]e*")
+    megabytes = 29
     units = "mV"  # the noise records have gain 0, for which WFDB defines 200 a unit; all other records are in mV
 
     def annotators(self, name: str) -> tuple[str, ...]:

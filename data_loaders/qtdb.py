@@ -34,6 +34,8 @@ class Qtdb(PhysioNetDataset):
         "Laguna, Mark, Goldberger & Moody (1997). A Database for Evaluation of Algorithms for Measurement of QT and "
         "Other Waveform Intervals in the ECG. Computers in Cardiology 24, 673-676. https://doi.org/10.13026/C24K53"
     )
+    published = tuple(f"sel*.{suffix}" for suffix in ("hea", "dat", EXPERT, "q2c", "pu0", "atr", "man"))
+    megabytes = 76
 
     units = "mV"  # nine of 78 headers call their channels uncalibrated; all others are in mV
 

@@ -168,7 +168,7 @@ def test_a_record_without_its_files_is_an_error_that_lists_them(tmp_path):
 
 
 def test_an_empty_folder_is_an_error_that_says_where_to_fetch(tmp_path):
-    with pytest.raises(RecordingFileError, match=r"physionet\.org/content/bidmc/.*wfdb\.dl_database\('bidmc'"):
+    with pytest.raises(RecordingFileError, match=r"physionet\.org/content/bidmc/.*Bidmc\.fetch\("):
         Bidmc(tmp_path)
 
 

@@ -138,7 +138,7 @@ def test_every_data_set_keeps_the_protocol(data_dir, folder, dataset):
 
 @pytest.mark.parametrize(("folder", "dataset"), ALL)
 def test_an_empty_folder_is_an_error_that_says_where_to_fetch(tmp_path, folder, dataset):
-    with pytest.raises(RecordingFileError, match=rf"physionet\.org/content/{folder}/.*wfdb\.dl_database\('{folder}'"):
+    with pytest.raises(RecordingFileError, match=rf"physionet\.org/content/{folder}/.*{dataset.__name__}\.fetch\("):
         dataset(tmp_path)
 
 
