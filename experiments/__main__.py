@@ -12,9 +12,9 @@ import typer
 from experiments import _comparison, _ledger
 from experiments._comparison import DIFFERENT, IDENTICAL, WITHIN, Comparison
 from experiments._experiment import find, names
+from experiments._fetching import recordings_of
 from experiments._runner import carry_out, default_folder, finished
 from mhealth.cli._terminal import Debug, Quiet, Terminal, print_table, reports_errors
-from mhealth.errors import InvalidParameterError
 
 app = typer.Typer(
     help="Experiments on public recordings. Each has a README in experiments/NAME.",
@@ -27,7 +27,7 @@ Data = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Folder that holds the folders of the data sets, such as ludb/ and bidmc/.",
+        help="Folder that holds the folders of the data sets, such as ludb/. (default: ~/.cache/mhealth/data)",
         envvar="MHEALTH_DATA",
         show_default=False,
     ),
@@ -53,22 +53,25 @@ def run(
     data: Data = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of every draw.", min=0)] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Little of everything, under two minutes.")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Get missing data sets from their publishers.")] = False,
     out: Out = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Carry an experiment out, or go on with it where it was interrupted."""
     experiment = find(name)
+    terminal = Terminal(quiet=quiet)
+    recordings = recordings_of(experiment, data, consent=fetch, terminal=terminal)
     folder = out or default_folder(experiment, seed=seed, quick=quick)
     outcome = carry_out(
         experiment,
-        data=_given(data),
+        data=recordings,
         out=folder,
         settings=experiment.settings_of(quick=quick),
         seed=seed,
         quick=quick,
         command=shlex.join(["python", "-m", "experiments", *sys.argv[1:]]),
-        terminal=Terminal(quiet=quiet),
+        terminal=terminal,
     )
     shown = experiment.headline or tuple(outcome.metrics)
     print_table(
@@ -77,7 +80,7 @@ def run(
         [(metric, outcome.metrics[metric]) for metric in shown if metric in outcome.metrics],
         note="\n".join(f"Left out: {text}" for text in outcome.left_out),
     )
-    Terminal(quiet=quiet).say(f"manifest, results, tables, figures, report -> {folder}")
+    terminal.say(f"manifest, results, tables, figures, report -> {folder}")
 
 
 @app.command()
@@ -131,14 +134,6 @@ def compare(
 def keep(run_dir: RunFolder, quiet: Quiet = False, debug: Debug = False) -> None:
     """Keep a full run in the repository, and write experiments/RESULTS.md anew."""
     _ledger.keep(run_dir)
-
-
-def _given(data: Path | None) -> Path:
-    if data is None:
-        raise InvalidParameterError(
-            "Where are the recordings? Give --data DIR or set MHEALTH_DATA: the folder with those of the data sets."
-        )
-    return data
 
 
 def _say(comparison: Comparison, first: str, second: str) -> None:

@@ -195,6 +195,10 @@ class Experiment:
             raise InvalidParameterError(f"{self.name} has the steps {wrong}; expected lower-case names, each once.")
         return steps
 
+    def missing_data(self, data: Path) -> list[str]:
+        """Return the data sets that have no folder there."""
+        return [name for name in self.datasets if not (data / name).is_dir()]
+
     def check_data(self, data: Path) -> None:
         """Check that the folders of the data sets are there.
 
@@ -203,12 +207,12 @@ class Experiment:
         RecordingFileError
             If one is not; the message says what to put where.
         """
-        missing = [name for name in self.datasets if not (data / name).is_dir()]
+        missing = self.missing_data(data)
         if missing:
             wanted = "; ".join(f"{data / name}/ with {_source(name)}" for name in missing)
             raise RecordingFileError(
-                f"{self.name} needs {wanted}. Put the publisher's files there as they are, or name another folder "
-                "with --data DIR or MHEALTH_DATA."
+                f"{self.name} needs {wanted}. Put the publisher's files there as they are, name another folder with "
+                "--data DIR or MHEALTH_DATA, or have them fetched: run --fetch."
             )
 
 

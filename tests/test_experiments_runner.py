@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
+from data_loaders import Bidmc, Ludb
 from experiments import __main__ as command_line
-from experiments import _comparison, _experiment, _ledger, _manifest
+from experiments import _comparison, _experiment, _fetching, _ledger, _manifest
 from experiments._comparison import DIFFERENT, IDENTICAL, WITHIN, check_inputs, compare
 from experiments._experiment import Experiment, Outcome, Run, Step
 from experiments._manifest import code_hash, reading, reasons
@@ -306,11 +308,57 @@ def test_the_commands_run_reproduce_and_compare(toy, data, tmp_path):
     assert "2 different" in other.output
 
 
-def test_a_run_without_recordings_says_how_to_name_them(toy, monkeypatch):
+def test_a_run_without_recordings_says_where_it_looked_and_how_to_name_or_fetch_them(toy, tmp_path, monkeypatch):
     monkeypatch.delenv("MHEALTH_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     result = invoked("run", "toy")
     assert result.exit_code == 1
-    assert "--data DIR or set MHEALTH_DATA" in " ".join(result.output.split())
+    told = " ".join(result.output.split())
+    assert f"{tmp_path}/mhealth/data/ludb/ with ludb 1.0.1" in told
+    assert "--data DIR or MHEALTH_DATA, or have them fetched: run --fetch" in told
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Names and folders of what was fetched; the publisher's files are one."""
+    calls = []
+
+    def fetch(name, folder, progress):
+        calls.append((name, folder))
+        folder.mkdir(parents=True)
+        (folder / "a.txt").write_text("seven..")
+
+    for loader in (Ludb, Bidmc):
+        monkeypatch.setattr(
+            loader, "fetch", lambda folder, *, progress, name=loader.database: fetch(name, folder, progress)
+        )
+    return calls
+
+
+def test_missing_recordings_are_fetched_with_consent_only_and_once(toy, data, fetched, tmp_path, monkeypatch):
+    whole = toy.experiment
+    toy.experiment = lambda: whole(datasets=("ludb", "bidmc"))
+    arguments = ("run", "toy", "--data", data, "--out", tmp_path / "a")
+    assert invoked(*arguments).exit_code == 1
+    assert fetched == []
+    result = invoked(*arguments, "--fetch")
+    assert result.exit_code == 0, result.output
+    assert fetched == [("bidmc", data / "bidmc")]
+    assert "Cite: Pimentel et al." in result.output
+    assert invoked("run", "toy", "--data", data, "--out", tmp_path / "b", "--fetch").exit_code == 0
+    assert len(fetched) == 1
+
+
+@pytest.mark.parametrize(("answer", "n_fetched"), [("y\n", 1), ("n\n", 0), ("\n", 0)])
+def test_on_a_terminal_the_user_is_asked(toy, fetched, tmp_path, monkeypatch, answer, n_fetched):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("MHEALTH_DATA", raising=False)
+    monkeypatch.setattr(_fetching, "_is_terminal", lambda terminal: True)
+    arguments = ["run", "toy", "--out", str(tmp_path / "a")]
+    result = CliRunner().invoke(command_line.app, arguments, input=answer)
+    assert "Fetch ludb 1.0.1 (25 MB, ODC-By 1.0) from physionet.org" in " ".join(result.output.split())
+    assert (len(fetched), result.exit_code) == (n_fetched, 1 - n_fetched)
+    assert fetched == [("ludb", tmp_path / "mhealth" / "data" / "ludb")][:n_fetched]
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
@@ -332,3 +380,123 @@ def test_subjects_count_equally_however_many_values_they_have():
     found = estimate_mean([1.0, 1.0, 1.0, 4.0, np.nan], ["a", "a", "a", "b", "b"], n=200)
     assert found.value == pytest.approx(2.5)
     assert 1.0 <= found.low <= 2.5 <= found.high <= 4.0
+
+
+def work_of_a_fit(run: Run, before: Mapping[str, Any]) -> Any:
+    """Read a recording as a fit does, and leave a figure; it counts itself in a file of the run."""
+    log = run.folder / "done.txt"
+    run.once("text", lambda: (run.data / "ludb" / "a.txt").read_text())
+    log.write_text(log.read_text() + "." if log.exists() else ".")
+    return {"macro": 90.0 + run.settings["size"], "undefined": float("nan")}
+
+
+class Fitted(Toy):
+    """An experiment of two fits, of which the second may be left out."""
+
+    leaves_out = False
+
+    def steps(self, run: Run) -> list[Step]:
+        size = run.settings["size"]
+        left_out = Step("b-1", lambda run, before: None, {"size": size})
+        return [Step("a-0", work_of_a_fit, {"size": size}),
+                left_out if self.leaves_out else Step("b-1", work_of_a_fit, {"size": size})]  # fmt: skip
+
+    def conclude(self, run: Run, left: Mapping[str, Any]) -> Outcome:
+        return Outcome(metrics={name: (of or {"macro": np.nan})["macro"] for name, of in left.items()})
+
+
+@pytest.fixture
+def fitted(monkeypatch, toy) -> Fitted:
+    """Fits from a clean tree."""
+    monkeypatch.setattr(_runner, "environment", lambda: _manifest.environment() | {"clean": True})
+    fitted = Fitted()
+    monkeypatch.setattr(_ledger, "find", lambda name: fitted.experiment())
+    return fitted
+
+
+def n_done(folder) -> int:
+    path = folder / "done.txt"
+    return len(path.read_text()) if path.exists() else 0
+
+
+def test_fits_are_kept_and_later_runs_take_them(fitted, data, tmp_path):
+    fits = tmp_path / "fits"
+    first = carried_out(fitted, data, tmp_path / "first", fits=fits)
+    assert sorted(path.name for path in fits.iterdir()) == ["a-0.json", "b-1.json", "inputs.json"]
+    again = carried_out(fitted, data, tmp_path / "again", fits=fits)
+    assert (n_done(tmp_path / "first"), n_done(tmp_path / "again")) == (2, 0)
+    assert again.metrics == first.metrics
+    manifest, _ = finished(tmp_path / "again")
+    assert list(manifest["inputs"]) == ["ludb/a.txt"]
+    assert manifest["steps"]["a-0"]["commit"] == manifest["sittings"][0]["commit"]
+    carried_out(fitted, data, tmp_path / "alone")
+    assert n_done(tmp_path / "alone") == 2  # a reproduction takes nothing on trust
+
+
+@pytest.mark.parametrize("other", ["seed", "settings", "code"])
+def test_fits_of_another_seed_setting_or_code_are_made_anew(fitted, data, tmp_path, monkeypatch, other):
+    fits = tmp_path / "fits"
+    carried_out(fitted, data, tmp_path / "first", fits=fits)
+    if other == "code":
+        monkeypatch.setattr(_fits, "deciding_code", lambda step: "f" * 64)
+        carried_out(fitted, data, tmp_path / "any", fits=fits, any_code=True)
+        assert n_done(tmp_path / "any") == 0
+    changes = {"settings": {"settings": {"size": 7, "text": "full"}}}.get(other, {})
+    carried_out(fitted, data, tmp_path / "other", fits=fits, seed=int(other == "seed"), **changes)
+    assert n_done(tmp_path / "other") == 2
+
+
+def test_fits_of_other_recordings_are_refused(fitted, data, tmp_path):
+    carried_out(fitted, data, tmp_path / "first", fits=tmp_path / "fits")
+    (data / "ludb" / "a.txt").write_text("another")
+    with pytest.raises(RecordingFileError, match=r"a\.txt has changed since the fits"):
+        carried_out(fitted, data, tmp_path / "again", fits=tmp_path / "fits")
+
+
+def test_fits_of_a_tree_with_changes_stay_in_their_run(fitted, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(_runner, "environment", lambda: _manifest.environment() | {"clean": False})
+    carried_out(fitted, data, tmp_path / "first", fits=tmp_path / "fits")
+    assert not (tmp_path / "fits").exists()
+
+
+def test_a_sitting_may_do_some_steps_only(fitted, data, tmp_path):
+    out = tmp_path / "run"
+    assert carried_out(fitted, data, out, only="*-1") is None
+    assert n_done(out) == 1
+    with pytest.raises(InvalidParameterError, match="not finished"):
+        finished(out)
+    assert carried_out(fitted, data, out, only="*-0").metrics == {"a-0": 95.0, "b-1": 95.0}
+    assert n_done(out) == 2
+    assert len(finished(out)[0]["sittings"]) == 2
+
+
+def test_what_is_left_out_in_one_sitting_is_done_in_another(fitted, data, tmp_path):
+    fits = tmp_path / "fits"
+    fitted.leaves_out = True
+    assert np.isnan(carried_out(fitted, data, tmp_path / "without", fits=fits).metrics["b-1"])
+    assert not (fits / "b-1.json").exists()
+    fitted.leaves_out = False
+    assert carried_out(fitted, data, tmp_path / "with", fits=fits).metrics["b-1"] == 95.0
+    assert n_done(tmp_path / "with") == 1
+
+
+def test_what_steps_share_counts_as_read_by_each(fitted, data, tmp_path):
+    carried_out(fitted, data, tmp_path / "run")
+    for name in ("a-0", "b-1"):
+        told = json.loads((tmp_path / "run" / "steps" / f"{name}.json").read_text())
+        assert list(told["inputs"]) == ["ludb/a.txt"], name
+
+
+def test_the_code_of_a_fit_is_what_it_means():
+    said = _fits.meaning('"""Doc."""\ndef f(x):\n    """Say."""\n    return x + 1  # one\n')
+    assert said == _fits.meaning("def f(x):\n    return (x + 1)\n")
+    assert said != _fits.meaning("def f(x):\n    return x + 2\n")
+    assert _fits.deciding_code(Step("a", partial(work_of_a_fit))) == _fits.deciding_code(Step("b", work_of_a_fit))
+
+
+def test_the_ledger_names_the_commits_of_earlier_fits(fitted, data, tmp_path):
+    for name in ("first", "again"):
+        carried_out(fitted, data, tmp_path / name, fits=tmp_path / "fits")
+    manifest, results = finished(tmp_path / "again")
+    text = _ledger._part(fitted.experiment(), manifest, results)
+    assert f"Fits of earlier sittings: commit {manifest['sittings'][0]['commit'][:9]}." in text
