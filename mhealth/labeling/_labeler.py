@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -97,6 +98,70 @@ class Labeler(BaseEstimator):
             )
         return self
 
+    def adapted(
+        self,
+        recordings: Sequence[Recording],
+        annotations: Sequence[Annotation],
+        *,
+        strength: float = 30.0,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Return a labeler that has learned a few marks more, of one person for example; this one stays as it is.
+
+        What the candidates look like is coded as before. How codes and durations speak for labels moves towards the
+        marks, and the fewer there are, the less: a few heartbeats or breaths are enough to begin with.
+
+        Parameters
+        ----------
+        recordings : sequence of Recording
+        annotations : sequence of Annotation
+            Marks of each recording; channels without annotated stretches are ignored.
+        strength : float, default=30.0
+            How strongly weights are held where they are, the inverse variance of a normal prior around them; marks of
+            thousands of heartbeats overrule any.
+        progress : callable, optional
+            Called as ``progress(stage, done, total)``.
+
+        Returns
+        -------
+        labeler : EcgLabeler or BreathLabeler
+            Probabilities keep the calibration of this one.
+
+        Raises
+        ------
+        NotFittedError
+            If this labeler has learned nothing yet.
+        AnnotationError
+            If there is nothing to learn from, or the sequences differ in length.
+        InvalidParameterError
+            If `strength` is not positive and finite.
+        """
+        from mhealth.labeling._adaptation import adapt
+
+        model = self._fitted()
+        if not 0 < strength < np.inf:
+            raise InvalidParameterError(f"strength={strength!r} must be a positive, finite number.")
+        if len(recordings) != len(annotations):
+            raise AnnotationError(
+                f"adapted got {len(recordings)} recordings, {len(annotations)} annotations; expected as many of each."
+            )
+        sizes = TrainingSettings(n_nonzero=model.n_nonzero)
+        parts = (
+            (k, list(examples(case, model.task)))
+            for k, (recording, annotation) in enumerate(zip(recordings, annotations, strict=True))
+            for case in self._cases(recording, annotation, model.leads)
+        )
+        with threadpool_limits(1):
+            data = coded(parts, model.dictionaries, sizes, model.task)
+            new = copy(self)
+            new.model_ = adapt(model, data, strength=strength, progress=progress or (lambda stage, done, total: None))
+        return new
+
+    def _cases(self, recording: Recording, annotation: Annotation, leads: Sequence[str]) -> Iterator[LeadCase]:
+        """Cut a recording into its annotated stretches: of each lead, or of those that are described together."""
+        found = joint_cases(recording, annotation, leads, self._task) if leads else lead_cases(recording, annotation)
+        return map(self._task.completed, found)
+
     @property
     def _task(self) -> Task:
         """What is labelled, within the budget."""
@@ -111,11 +176,9 @@ class Labeler(BaseEstimator):
         held_out = self._held_out(subjects)
         leads = shared_leads(recordings, annotations) if self._early else ()
         cases = [
-            (k, self._task.completed(case))
+            (k, case)
             for k, (recording, annotation) in enumerate(zip(recordings, annotations, strict=True))
-            for case in (
-                joint_cases(recording, annotation, leads, self._task) if leads else lead_cases(recording, annotation)
-            )
+            for case in self._cases(recording, annotation, leads)
         ]
         cases += [(_MADE, case) for case in self._made_cases(rng)]
         task = self._prepared([(case, owner != _MADE and bool(held_out[owner])) for owner, case in cases], report)

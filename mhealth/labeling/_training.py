@@ -18,7 +18,15 @@ from mhealth.labeling._features import Features, FeatureSettings, RawFeatures, c
 from mhealth.labeling._task import Task
 from mhealth.sparse import Dictionary, learn_dictionary
 
-__all__ = ["Progress", "TrainingSettings", "TrainingSet", "learn_dictionaries", "train_emission"]
+__all__ = [
+    "Progress",
+    "TrainingSet",
+    "TrainingSettings",
+    "coded",
+    "learn_dictionaries",
+    "loss_of_outputs",
+    "train_emission",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, what is done of it and how much there is."""
@@ -93,6 +101,18 @@ class TrainingSet:
         """Return the number of sequences."""
         return len(self.times)
 
+    def rows(self, sequences: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of features of some sequences."""
+        return np.concatenate([np.arange(self.first_row[k], self.first_row[k + 1]) for k in sequences])
+
+    def is_node(self, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the stacked nodes of some sequences have features: all but the ends of each."""
+        ends = np.cumsum([len(self.times[k]) for k in sequences])
+        inner = np.ones(ends[-1], bool)
+        inner[ends - 1] = False
+        inner[np.concatenate([[0], ends[:-1]])] = False
+        return inner
+
 
 def learn_dictionaries(
     raw: list[RawFeatures], features: FeatureSettings, settings: TrainingSettings, rng: np.random.Generator
@@ -147,6 +167,54 @@ def coded(
     return TrainingSet(features, kept, recording, task.shift_unit)
 
 
+def loss_of_outputs(
+    out: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    data: TrainingSet,
+    sequences: NDArray[np.int64],
+    structure: SpanStructure,
+    shift_weight: float,
+) -> tuple[float, NDArray[np.float32], NDArray[np.float64]]:
+    """Return the loss per candidate of an emission's outputs, and its gradients by outputs and structure weights.
+
+    Parameters
+    ----------
+    out : ndarray of float32, shape (n_nodes, 6 · n_states)
+        Of the stacked nodes of the sequences; zero at the ends of each.
+    weights : ndarray of float64
+        Of the structure.
+    data : TrainingSet
+    sequences : ndarray of int64
+        Which of its sequences.
+    structure : SpanStructure
+    shift_weight : float
+        Weight of the Huber loss of edge shifts at marked edges beside the negative log-likelihood.
+    """
+    lengths = np.array([len(data.times[k]) for k in sequences])
+    is_node, n_scores = data.is_node(sequences), 4 * structure.grammar.n_states
+    n = int(is_node.sum())
+    found = structure.log_likelihood_and_gradient(
+        out[:, :n_scores], weights,
+        np.concatenate([data.times[k] for k in sequences]), lengths,
+        np.concatenate([data.targets[k].allowed for k in sequences]), n_jobs=2,
+    )  # fmt: skip
+    gradient = np.zeros_like(out)
+    gradient[:, :n_scores] = -found.unary / n
+
+    targets, starts = [data.targets[k] for k in sequences], np.cumsum(lengths) - lengths
+    node = np.concatenate([t.edge_node + start for t, start in zip(targets, starts, strict=True)])
+    kind = np.concatenate([t.edge_kind for t in targets])
+    shift = np.concatenate([t.edge_shift for t in targets])
+    used = is_node[node]
+    node, column = node[used], n_scores + kind[used]
+    error = out[node, column] - shift[used] / data.shift_unit
+    weight = shift_weight / n
+    np.add.at(gradient, (node, column), np.clip(error, -1, 1) * np.float32(weight))
+    size = np.abs(error)
+    of_shifts = float(weight * np.where(size < 1, error**2 / 2, size - 0.5).sum())
+    return -found.value.sum() / n + of_shifts, gradient, -found.weights / n
+
+
 class _Trainer:
     """One emission and structure in training: forward, backward, AdamW."""
 
@@ -185,12 +253,8 @@ class _Trainer:
         """Return the loss per candidate of some sequences, and its gradient."""
         from mhealth._kernels._emission import code_gradient, code_products
 
-        data, model, n_states = self.data, self.emission, self.structure.grammar.n_states
-        rows = np.concatenate([np.arange(data.first_row[k], data.first_row[k + 1]) for k in sequences])
-        lengths = np.array([len(data.times[k]) for k in sequences])
-        ends = np.cumsum(lengths)
-        is_node = np.ones(ends[-1], bool)
-        is_node[ends - 1] = is_node[ends - lengths] = False
+        data, model = self.data, self.emission
+        rows, is_node = data.rows(sequences), data.is_node(sequences)
         dense, columns, values = data.dense[rows], data.columns[rows], data.values[rows]
         n = len(rows)
 
@@ -203,14 +267,9 @@ class _Trainer:
         out = np.zeros((len(is_node), len(model.bias)), np.float32)
         out[is_node] = second @ model.last + model.bias
 
-        found = self.structure.log_likelihood_and_gradient(
-            out[:, : 4 * n_states], self.weights,
-            np.concatenate([data.times[k] for k in sequences]), lengths,
-            np.concatenate([data.targets[k].allowed for k in sequences]), n_jobs=2,
-        )  # fmt: skip
-        gradient = np.zeros_like(out)
-        gradient[:, : 4 * n_states] = -found.unary / n
-        loss = -found.value.sum() / n + self._shift_loss(sequences, ends - lengths, is_node, out, gradient, n)
+        loss, gradient, by_weights = loss_of_outputs(
+            out, self.weights, data, sequences, self.structure, self.settings.shift_weight
+        )
 
         by_out = gradient[is_node]
         by_second = (by_out @ model.last.T) * (second > 0)
@@ -225,24 +284,8 @@ class _Trainer:
             "second_threshold": by_second.sum(axis=0),
             "last": second.T @ by_out,
             "bias": by_out.sum(axis=0),
-            "weights": -found.weights / n,
+            "weights": by_weights,
         }
-
-    def _shift_loss(
-        self, sequences: NDArray, starts: NDArray, is_node: NDArray, out: NDArray, gradient: NDArray, n: int
-    ) -> float:
-        """Add the gradient of the Huber loss of edge shifts at marked edges; return that loss."""
-        targets = [self.data.targets[k] for k in sequences]
-        node = np.concatenate([t.edge_node + start for t, start in zip(targets, starts, strict=True)])
-        kind = np.concatenate([t.edge_kind for t in targets])
-        shift = np.concatenate([t.edge_shift for t in targets])
-        used = is_node[node]
-        node, column = node[used], 4 * self.structure.grammar.n_states + kind[used]
-        error = out[node, column] - shift[used] / self.data.shift_unit
-        weight = self.settings.shift_weight / n
-        np.add.at(gradient, (node, column), np.clip(error, -1, 1) * np.float32(weight))
-        size = np.abs(error)
-        return float(weight * np.where(size < 1, error**2 / 2, size - 0.5).sum())
 
     def step(self, gradient: dict[str, NDArray], progress: float) -> None:
         """Move the parameters; `progress` runs from 0 to 1 over the training."""
