@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from labeling_cases import rows, waves
 
-from labeling_cases import ecg, record, rows, waves
 from mhealth.core import Annotation
 from mhealth.errors import AnnotationError, InvalidParameterError, NotFittedError
 from mhealth.labeling import BreathLabeler, EcgLabeler, load
