@@ -11,8 +11,9 @@ import typer
 
 from experiments import _comparison, _ledger
 from experiments._comparison import DIFFERENT, IDENTICAL, WITHIN, Comparison
-from experiments._experiment import find, names
+from experiments._experiment import FOLDER, find, names
 from experiments._fetching import recordings_of
+from experiments._fits import FOLDER_NAME
 from experiments._runner import carry_out, default_folder, finished
 from mhealth.cli._terminal import Debug, Quiet, Terminal, print_table, reports_errors
 
@@ -55,10 +56,21 @@ def run(
     quick: Annotated[bool, typer.Option("--quick", help="Little of everything, under two minutes.")] = False,
     fetch: Annotated[bool, typer.Option("--fetch", help="Get missing data sets from their publishers.")] = False,
     out: Out = None,
+    only: Annotated[
+        str,
+        typer.Option("--steps", metavar="PATTERN", help="Do these steps only, such as '*-fold1'; others another time."),
+    ] = "*",
+    any_code: Annotated[
+        bool, typer.Option("--any-code", help="Take fits of the repository that were made with other code too.")
+    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Carry an experiment out, or go on with it where it was interrupted."""
+    """Carry an experiment out, or go on with it where it was interrupted.
+
+    A full run takes the fits that the repository keeps (experiments/NAME/fits), if settings, seed, recordings and the
+    code that decides them are the same, and adds those that it makes from a clean tree.
+    """
     experiment = find(name)
     terminal = Terminal(quiet=quiet)
     recordings = recordings_of(experiment, data, consent=fetch, terminal=terminal)
@@ -72,7 +84,13 @@ def run(
         quick=quick,
         command=shlex.join(["python", "-m", "experiments", *sys.argv[1:]]),
         terminal=terminal,
+        fits=None if quick else FOLDER / name / FOLDER_NAME,
+        any_code=any_code,
+        only=only,
     )
+    if outcome is None:
+        Terminal(quiet=quiet).say(f"What matches {only!r} is done, other steps are not -> {folder}")
+        return
     shown = experiment.headline or tuple(outcome.metrics)
     print_table(
         f"{name}{', quick' if quick else ''}",

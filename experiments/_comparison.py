@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments._experiment import find
-from experiments._manifest import reasons
-from experiments._runner import changed_inputs, finished
+from experiments._manifest import changed_inputs, reasons
+from experiments._runner import finished
 from mhealth.errors import InvalidParameterError, RecordingFileError
 
 __all__ = ["DIFFERENT", "IDENTICAL", "WITHIN", "Comparison", "Row", "check_inputs", "compare"]

@@ -50,13 +50,22 @@ class Run:
     seed: int
     folder: Path
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
-    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    _made: dict[Hashable, tuple[Any, set[Path]]] = field(default_factory=dict, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return what several steps share; it is made when the first of them asks, anew in each sitting."""
+        """Return what several steps share; it is made when the first of them asks, anew in each sitting.
+
+        The recordings that were read for it count as read by each of them.
+        """
+        from experiments._manifest import also_read, reading
+
         if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+            with reading(self.data) as files:
+                made = make()
+            self._made[key] = made, files
+        value, files = self._made[key]
+        also_read(files)
+        return value
 
     def dataset(self, name: str) -> Dataset:
         """Return a data set of the data folder.
@@ -100,10 +109,14 @@ class Step(NamedTuple):
         Lower-case letters and digits, joined by ``.``, ``_`` or ``-``.
     work : callable
         Takes the run, and what the steps before have left by name; returns what is to be kept, as JSON can hold it.
+    fit : mapping of str to JSON, optional
+        What decides what it leaves, beside code, recordings and seed. With it, what it leaves is kept in the repository
+        and taken from there by later runs, unless it is None; see `experiments._fits`.
     """
 
     name: str
     work: Callable[[Run, Mapping[str, Any]], Any]
+    fit: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -70,6 +70,7 @@ def ledger(folder: Path = FOLDER) -> str:
 def _part(experiment: Experiment, manifest: dict[str, Any], results: dict[str, Any]) -> str:
     name, metrics = experiment.name, results["metrics"]
     begun = manifest["sittings"][0]
+    commits = sorted({step["commit"][:9] for step in manifest["steps"].values() if "commit" in step})
     lines = [
         f"## [{name}]({name}/README.md)",
         "",
@@ -82,6 +83,7 @@ def _part(experiment: Experiment, manifest: dict[str, Any], results: dict[str, A
         f"{manifest['finished'][:10]}, commit {begun['commit'][:9]}, seed {manifest['seed']}: "
         f"{manifest['cpu_s'] / 60:.1f} minutes of CPU time, {manifest['wall_s'] / 60:.1f} on the clock, "
         f"on {begun['processor']}; {len(manifest['inputs'])} files read.",
+        *([f"\nFits of earlier sittings: commit {', '.join(commits)}."] if commits else []),
         *(f"\nLeft out: {text}" for text in results["left_out"]),
         "",
         *(f"![{figure}]({name}/{KEPT}/{FIGURES}/{figure}.png)\n" for figure in results["figures"][:1]),

@@ -8,22 +8,22 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from experiments._experiment import FOLDER
 
-__all__ = ["code_hash", "environment", "hash_of", "reasons", "reading"]
+__all__ = ["ROOT", "also_read", "changed_inputs", "code_hash", "environment", "hash_of", "reasons", "reading"]
 
-_ROOT = FOLDER.parent
+ROOT = FOLDER.parent
 _CODE = ("mhealth", "data_loaders", "experiments")
 """Folders whose files decide what comes out."""
 
 _NOT_CODE = {".md", ".png", ".svg", ".csv"}
-_NOT_CODE_FOLDERS = {"__pycache__", "result"}
-"""Where Python and numba keep what they compiled, and experiments their latest run."""
+_NOT_CODE_FOLDERS = {"__pycache__", "fits", "result"}
+"""Where Python and numba keep what they compiled, and experiments their fits and their latest run."""
 
 _PACKAGES = (
     "numpy", "scipy", "scikit-learn", "sklearn-crfsuite", "numba", "pandas", "wfdb", "matplotlib", "threadpoolctl",
@@ -34,7 +34,7 @@ _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 def environment() -> dict[str, Any]:
     """Return code, machine and packages, as JSON can hold it."""
-    status = _git("status", "--porcelain", "--", *_CODE, "pyproject.toml")
+    status = _git("status", "--porcelain", "--", *_CODE, "pyproject.toml", ":(exclude)experiments/*/fits")
     return {
         "commit": _git("rev-parse", "HEAD"),
         "clean": None if status is None else not status,
@@ -49,7 +49,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def code_hash(root: Path = _ROOT) -> str:
+def code_hash(root: Path = ROOT) -> str:
     """Return the SHA-256 over the code that decides what comes out: Python files and models, not texts or results."""
     digest = hashlib.sha256()
     for folder in _CODE:
@@ -65,6 +65,18 @@ def hash_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def changed_inputs(data: Path, inputs: Mapping[str, str]) -> list[str]:
+    """Return a text for each file that is missing or another than it was; `inputs` holds hashes by path in `data`."""
+    texts = []
+    for name, expected in inputs.items():
+        path = data / name
+        if not path.is_file():
+            texts.append(f"{path} is missing")
+        elif hash_of(path) != expected:
+            texts.append(f"{path} has changed")
+    return texts
 
 
 class _Watch:
@@ -104,6 +116,12 @@ def reading(folder: Path) -> Iterator[set[Path]]:
         yield watched[1]
     finally:
         _watch.active.remove(watched)
+
+
+def also_read(files: set[Path]) -> None:
+    """Count files that were read earlier, for what is used again, as read now."""
+    for folder, collected in _watch.active:
+        collected.update(path for path in files if path.is_relative_to(folder))
 
 
 def reasons(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
@@ -147,7 +165,7 @@ def _shown(value: object) -> str:
 def _git(*arguments: str) -> str | None:
     """Return what git says, None where it says nothing: no repository, or no git."""
     try:
-        done = subprocess.run(["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.rstrip("\n")

@@ -9,13 +9,15 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
 from experiments._experiment import Experiment, Outcome, Run
-from experiments._manifest import environment, hash_of, reading, reasons
+from experiments._fits import Fits
+from experiments._manifest import changed_inputs, environment, hash_of, reading, reasons
 from mhealth.cli._terminal import Bar, Terminal, write_table
 from mhealth.core import make_folder, write_file
 from mhealth.errors import InvalidParameterError, RecordingFileError
@@ -23,7 +25,7 @@ from mhealth.errors import InvalidParameterError, RecordingFileError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["MANIFEST", "RESULTS", "carry_out", "changed_inputs", "default_folder", "finished", "read_json"]
+__all__ = ["MANIFEST", "RESULTS", "carry_out", "default_folder", "finished", "read_json"]
 
 MANIFEST, RESULTS, REPORT = "manifest.json", "results.json", "report.html"
 STEPS, TABLES, FIGURES = "steps", "tables", "figures"
@@ -53,7 +55,10 @@ def carry_out(
     quick: bool,
     command: str,
     terminal: Terminal,
-) -> Outcome:
+    fits: Path | None = None,
+    any_code: bool = False,
+    only: str = "*",
+) -> Outcome | None:
     """Do what is not yet done of a run, and write its folder.
 
     Parameters
@@ -70,10 +75,17 @@ def carry_out(
     command : str
         What was typed.
     terminal : Terminal
+    fits : Path, optional
+        Folder of fits that are not done again; those that are done now are added. None: all is done.
+    any_code : bool
+        Take fits that were made with other code too.
+    only : str
+        Pattern (as of `fnmatch`) of the steps that this sitting does, if they are not done.
 
     Returns
     -------
-    outcome : Outcome
+    outcome : Outcome or None
+        None while steps are left for another sitting.
 
     Raises
     ------
@@ -106,18 +118,25 @@ def carry_out(
     with Bar(terminal) as bar, threadpool_limits(1):
         progress = _Progress(bar)
         run = Run(data=data, settings=settings, seed=seed, folder=out, progress=progress)
-        done = _steps(experiment, run, progress)
+        kept = Fits(fits, data=data, seed=seed, made=now, any_code=any_code) if fits else None
+        done = _steps(experiment, run, progress, kept, only)
+        if done is None:
+            return None
         progress.begin("tables and figures")
         begin, cpu = time.monotonic(), _cpu()
         with reading(data) as files:
-            outcome = experiment.conclude(run, {name: kept["left"] for name, kept in done.items()})
+            outcome = experiment.conclude(run, {name: told["left"] for name, told in done.items()})
         done[CONCLUSION] = _told(None, files, data, begin, cpu)
         _write_outcome(experiment, outcome, out, quick=quick)
-    manifest |= {
-        "steps": {name: {key: kept[key] for key in ("wall_s", "cpu_s")} for name, kept in done.items()},
-        "wall_s": round(sum(kept["wall_s"] for kept in done.values()), 1),
-        "cpu_s": round(sum(kept["cpu_s"] for kept in done.values()), 1),
-        "inputs": dict(sorted(pair for kept in done.values() for pair in kept["inputs"].items())),
+    read = [told["inputs"] for told in done.values()]
+    if kept is not None and any("commit" in told for told in done.values()):
+        read.append(kept.inputs)
+    shown = ("wall_s", "cpu_s", "commit")
+    manifest = read_json(out / MANIFEST) | {  # another sitting may have begun meanwhile
+        "steps": {name: {key: told[key] for key in shown if key in told} for name, told in done.items()},
+        "wall_s": round(sum(told["wall_s"] for told in done.values()), 1),
+        "cpu_s": round(sum(told["cpu_s"] for told in done.values()), 1),
+        "inputs": dict(sorted(pair for inputs in read for pair in inputs.items())),
         "finished": _now(),
     }
     from experiments._report import report
@@ -163,20 +182,32 @@ class _Progress:
         self._bar.update(f"{self._step}: {what}", done, total)
 
 
-def _steps(experiment: Experiment, run: Run, progress: _Progress) -> dict[str, dict[str, Any]]:
-    """Do the steps that are not done; return what each has left, what it read and what it took."""
+def _steps(
+    experiment: Experiment, run: Run, progress: _Progress, fits: Fits | None, only: str
+) -> dict[str, dict[str, Any]] | None:
+    """Do the steps that are to be done; return what each left, read and took, or None while some are not done."""
     steps = experiment.checked_steps(run)
     done: dict[str, dict[str, Any]] = {}
     for k, step in enumerate(steps):
         path = run.folder / STEPS / f"{step.name}.json"
-        if not path.exists():
+        kept = fits.find(step) if fits and not path.exists() else None
+        if kept:
+            _write_json(path, {key: kept[key] for key in ("wall_s", "cpu_s", "commit", "left")} | {"inputs": {}})
+        elif not path.exists() and fnmatchcase(step.name, only):
             progress.begin(f"step {k + 1} of {len(steps)}, {step.name}")
             begin, cpu = time.monotonic(), _cpu()
             with reading(run.data) as files:
-                left = step.work(run, {name: kept["left"] for name, kept in done.items()})
-            _write_json(path, _told(left, files, run.data, begin, cpu))
-        done[step.name] = read_json(path)  # as a run that goes on would have it
-    return done
+                left = step.work(run, {name: told["left"] for name, told in done.items()})
+            told = _told(left, files, run.data, begin, cpu)
+            if left is None and step.fit is not None:  # left out here: another sitting may do it
+                done[step.name] = told
+                continue
+            _write_json(path, told)
+            if fits:
+                fits.keep(step, read_json(path))
+        if path.exists():
+            done[step.name] = read_json(path)  # as a run that goes on would have it
+    return done if len(done) == len(steps) else None
 
 
 def _told(left: Any, files: set[Path], data: Path, begin: float, cpu: float) -> dict[str, Any]:
@@ -187,18 +218,6 @@ def _told(left: Any, files: set[Path], data: Path, begin: float, cpu: float) -> 
         "inputs": {path.relative_to(data).as_posix(): hash_of(path) for path in sorted(files)},
         "left": left,
     }
-
-
-def changed_inputs(data: Path, inputs: Mapping[str, str]) -> list[str]:
-    """Return a text for each file that is missing or another than it was; `inputs` holds hashes by path in `data`."""
-    texts = []
-    for name, expected in inputs.items():
-        path = data / name
-        if not path.is_file():
-            texts.append(f"{path} is missing")
-        elif hash_of(path) != expected:
-            texts.append(f"{path} has changed")
-    return texts
 
 
 def _write_outcome(experiment: Experiment, outcome: Outcome, out: Path, *, quick: bool) -> None:
