@@ -115,7 +115,7 @@ def reading(folder: Path) -> Iterator[set[Path]]:
     try:
         yield watched[1]
     finally:
-        _watch.active.remove(watched)
+        _watch.active.pop()  # blocks nest; two of them may have collected the same files, and be equal
 
 
 def also_read(files: set[Path]) -> None:
