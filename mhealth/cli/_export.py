@@ -132,7 +132,7 @@ def export(
         made = export_model(
             source, out, target=target, profile=profile, fs=fs, calibration=recordings, accuracy=accuracy
         )
-    _print(made)
+    _print(made, terminal)
     if check:
         stages = _prove(made, leads, terminal)
         print_table("proof", ["stage", "result"], [[_told(stage), stage.result] for stage in stages])
@@ -178,10 +178,12 @@ def _accuracy(
     with Bar(terminal, unit="records") as bar:
         for k, case in enumerate(cases):
             bar.update("labeling with each", k, len(cases))
+            marked = case.annotation.spans.channels
+            recording = case.recording.pick([c for c, name in enumerate(case.recording.channels) if name in marked])
             for model, labeler in labelers.items():
-                found[model].append(labeler.label(case.recording))
-            found[_WHOLE].append(label_in_whole_numbers(labelers[source.name], table, case.recording))
-            leads += leads_of(source.labeler, case.recording)[0]
+                found[model].append(labeler.label(recording))
+            found[_WHOLE].append(label_in_whole_numbers(labelers[source.name], table, recording))
+            leads += leads_of(source.labeler, recording)[0]
     summaries = {model: figures_of(dataset, cases, spans, None).summary for model, spans in found.items()}
     whole = {key: value for key, value in summaries[_WHOLE].items() if np.isfinite(value)}
     agreements = [agreement(*pair) for pair in zip(found[source.name], found[_WHOLE], strict=True)]
@@ -198,13 +200,13 @@ def _accuracy(
         accuracy.data,
         ["figure", *summaries],
         [[key, *(summary[key] for summary in summaries.values())] for key in whole],
-        note=f"{accuracy.shared:.2f} % of the waves of {source.name} are the same in whole numbers within 40 ms.",
+        note=f"{accuracy.shared:.2f} % of the waves of {source.name} are the same in whole numbers.",
     )
     return accuracy, leads
 
 
-def _print(made: Export) -> None:
-    """Print what was measured."""
+def _print(made: Export, terminal: Terminal) -> None:
+    """Print what was measured, and what of it is over the budget."""
     manifest = made.manifest
     stages, found, budget = manifest["stages"], manifest["measured"], manifest["budget"]
     rows: list[list[object]] = [
@@ -220,8 +222,10 @@ def _print(made: Export) -> None:
             ["time", f"{found['share']:.2f} of {limits['share']} % of 72 MHz"],
             ["instructions a sample; the worst", f"{found['instructions']:.0f}; {found['worst']}"],
         ]
-        rows += [[f"computing, {chip}", f"{power:.0f} µW"] for chip, power in found["microwatts"].items()]
+        rows += [[f"computing, {row['chip']}", f"{row['microwatts']:.0f} µW"] for row in found["energy"]["chips"]]
     print_table(
         f"{manifest['model']}, {made.target}, {made.profile}", ["", ""], rows,
         note="" if found else "Not measured: the compiler or emulator of the target is missing (make test-embedded).",
     )  # fmt: skip
+    for over in manifest["over"]:
+        terminal.say(f"over budget: {over}")

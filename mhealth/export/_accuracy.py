@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mhealth.core import UNUSABLE, Recording, Spans
+from mhealth.core import BREATH_PHASES, UNUSABLE, Recording, Spans
 from mhealth.errors import InvalidSignalError
 from mhealth.export._pipeline import MISSING, PipelineTable
 from mhealth.labeling._features import code
@@ -33,8 +33,8 @@ __all__ = [
 _FILLED = 4096.0
 """Units that a lead moves through: those of a converter with 12 bits."""
 
-_NEAR = 0.04
-"""Seconds within which edges of the same wave count as the same: the narrowest window that experts' marks have."""
+_NEAR, _NEAR_BREATHS = 0.04, 0.5
+"""Seconds within which edges of a wave, or breath, count as the same: the narrowest windows that experts' marks get."""
 
 
 def converted(lead: ArrayLike, *, units: float = _FILLED) -> NDArray[np.int32]:
@@ -141,23 +141,25 @@ class Agreement(NamedTuple):
     n_waves : int
         Of the model.
     f1 : float
-        Of waves that both have, with both edges within 40 ms, in per cent.
+        Of waves that both have, in per cent.
     """
 
     n_waves: int
     f1: float
 
 
-def agreement(model: Spans, exported: Spans, *, near: float = _NEAR) -> Agreement:
+def agreement(model: Spans, exported: Spans, *, near: float | None = None) -> Agreement:
     """Compare the waves of one recording.
 
     Parameters
     ----------
     model, exported : Spans
         Of the same recording.
-    near : float
-        Seconds within which both edges must agree.
+    near : float, optional
+        Seconds within which both edges must agree; by default 40 ms, and 0.5 s where there are breaths.
     """
+    if near is None:
+        near = _NEAR_BREATHS if not set(BREATH_PHASES).isdisjoint(model.classes) else _NEAR
     reach = near * model.fs
     keys = [_by_channel_and_label(spans) for spans in (model, exported)]
     both = 0
@@ -191,7 +193,7 @@ class Accuracy:
     whole : float
         Of whole numbers.
     shared : float
-        Of the exported model's waves, those that whole numbers have too, with both edges within 40 ms.
+        How far the exported model and whole numbers find the same waves, as `Agreement.f1`.
     """
 
     data: str

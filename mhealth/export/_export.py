@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError, InvalidSignalError
 from mhealth.export._accuracy import Accuracy, StageErrors, converted, leads_of, stage_errors
-from mhealth.export._budget import Profile, budget_for, energies
+from mhealth.export._budget import PEERS, Load, Profile, budget_for, energies, exceeded
 from mhealth.export._check import OPTIMISATION, measured, versions
-from mhealth.export._folder import MANIFEST, filled, golden_header, new_folder, runtime_files
+from mhealth.export._folder import BEYOND, MANIFEST, filled, golden_header, new_folder, runtime_files
 from mhealth.export._pipeline import MISSING, PipelineTable
-from mhealth.export._toolchain import TARGETS, target_named
+from mhealth.export._toolchain import HARNESS, TARGETS, Target, target_named
 from mhealth.labeling._network import NetworkContext
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ SMALL = {"ecg": "ecg-mcu", "respiration": "respiration-mcu"}
 
 ORIGINALS = {"ecg-mcu": "ecg", "respiration-mcu": "respiration", "tcn-int8": "tcn"}
 """Beside which the accuracy of a shipped model is shown: what it is a smaller edition of, or was converted from."""
+
+_START = ("cortex_m.ld", "harness.h", "harness_cortex_m.c")
+"""What runs a program on an emulated microcontroller."""
+
+_BOARD = 128 * 1024
+"""Bytes of flash that the golden vectors may fill together with a model."""
 
 _GOLDEN = {"ecg": 20.0, "respiration": 240.0}
 """Seconds of the golden vectors: beats, breaths, and each fault that a lead can have."""
@@ -255,10 +261,16 @@ def export_model(
             folder / "golden",
             {"golden.h": golden_header(golden, events, banner), "check.c": filled("check.c", values)},
         )
+        start = [HARNESS / file for file in _START] if TARGETS[target].machine else []
+        if start:
+            _write(folder / "emulator", {path.name: path.read_text(encoding="utf-8") for path in start})
+        values |= _emulation(TARGETS[target], start)
         _write(folder / "examples", {"main.c": filled("main.c", values)})
         _write(folder / "examples" / "monitor", {"monitor.ino": filled("monitor.ino", values)})
         _write(folder, {file: filled(file, values) for file in ("Makefile", "library.properties", "library.json")})
-        manifest["measured"] = _measured(folder, name, task.kind, table.rate, target, profile)
+        load = _measured(folder, name, task.kind, table.rate, target, profile)
+        manifest["measured"] = None if load is None else _cost(load)
+        manifest["over"] = exceeded(budget, load, manifest["accuracy"].get("lost")) if budget and load else []
         _write(
             folder,
             {
@@ -299,7 +311,7 @@ def golden_leads(kind: str) -> list[NDArray[np.int32]]:
     faulty = lead.copy()
     faulty[6 * part : 6 * part + 2] = MISSING
     faulty[9 * part : 12 * part] = faulty[9 * part]  # a flat line
-    faulty[14 * part : 14 * part + 5] = 2**17  # does not fit 16 bits
+    faulty[14 * part : 14 * part + 5] = BEYOND
     return [lead, np.full(part, MISSING, np.int32), faulty]
 
 
@@ -316,18 +328,48 @@ def _errors(source: Source, table: PipelineTable, calibration: Sequence[Recordin
     return stage_errors(source.labeler, table, leads)
 
 
-def _measured(folder: Path, name: str, kind: str, rate: float, target: str, profile: Profile) -> dict[str, Any] | None:
+def _emulation(target: Target, start: Sequence[Path]) -> dict[str, str]:
+    """Return how a Makefile builds a program for a target, with what starts it there, and runs it."""
+    script = f"-T emulator/cortex_m.ld -Wl,--defsym=harness_flash={_BOARD} -lgcc"
+    return {
+        "target": target.name if target.machine else "aarch64",
+        "emulator": " ".join(target.emulation),
+        "prefix": target.prefix,
+        "flags": " ".join(target.flags),
+        "start": " ".join(f"emulator/{path.name}" for path in start if path.suffix == ".c"),
+        "link": script if start else "",
+    }
+
+
+def _measured(folder: Path, name: str, kind: str, rate: float, target: str, profile: Profile) -> Load | None:
     """Return what the export takes of its target, if the emulator is here."""
     machine = TARGETS[target]
     if not machine.machine or machine.missing:
         return None
-    _, load = measured(machine, folder, name, golden_leads(kind)[:1], rate=rate, profile=profile)
+    return measured(machine, folder, name, golden_leads(kind)[:1], rate=rate, profile=profile)[1]
+
+
+def _cost(load: Load) -> dict[str, Any]:
+    """Return what an export takes, for its manifest."""
     return {
         **vars(load),
         "ram": load.ram,
         "share": load.share,
         "worst_share": load.worst_share,
-        "microwatts": {row.chip.name: row.power for row in energies(load)},
+        "energy": {
+            "of": "computing alone, an estimate: cycles of the core's manual times the current of a datasheet",
+            "chips": [
+                {
+                    "chip": row.chip.name,
+                    "microamperes": row.current,
+                    "microwatts": row.power,
+                    "millijoules_per_hour": row.per_hour,
+                    "source": row.chip.source,
+                }
+                for row in energies(load)
+            ],
+            "peers, microjoules": [peer._asdict() for peer in PEERS],
+        },
     }
 
 
@@ -344,7 +386,7 @@ def _readme(manifest: dict[str, Any]) -> dict[str, str]:
         ("instructions a sample", f"{found['instructions']:.0f}", ""),
         ("worst sample", f"{found['worst']} instructions", ""),
         ("share of 72 MHz", f"{found['share']:.2f} %", f"{limits['share']} %"),
-        *((f"computing, {chip}", f"{power:.0f} µW", "") for chip, power in found["microwatts"].items()),
+        *((f"computing, {row['chip']}", f"{row['microwatts']:.0f} µW", "") for row in found["energy"]["chips"]),
     ]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return {

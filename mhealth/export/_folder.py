@@ -16,12 +16,15 @@ from mhealth.core import unwritable
 from mhealth.errors import UnwritableOutputError
 from mhealth.export._host import RUNTIME
 
-__all__ = ["MANIFEST", "c_values", "filled", "golden_header", "new_folder", "runtime_files"]
+__all__ = ["BEYOND", "MANIFEST", "c_values", "filled", "golden_header", "new_folder", "runtime_files"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 MANIFEST = "manifest.json"
 """The file by which a folder is known as an export."""
+
+BEYOND = 2**17
+"""The sample of golden vectors that does not fit the 16 bits of a model."""
 
 _INCLUDE = re.compile(r'^#include "(mh\w*)\.h"', re.MULTILINE)
 _BLANK = re.compile(r"@(\w+)@")
@@ -68,8 +71,7 @@ def filled(template: str, values: Mapping[str, object]) -> str:
 
 def c_values(values: ArrayLike) -> str:
     """Return whole numbers as a C initialiser lists them, lines of at most 120 characters."""
-    # C has no negative literals: -2147483648 would be minus a number that does not fit.
-    numbers = ["MH_MISSING" if n == -(2**31) else str(n) for n in np.asarray(values).ravel().tolist()]
+    numbers = map(str, np.asarray(values).ravel().tolist())
     lines, line = [], "   "
     for number in numbers:
         if len(line) + len(number) + 2 > 120:
@@ -82,20 +84,28 @@ def c_values(values: ArrayLike) -> str:
 def golden_header(samples: ArrayLike, events: Sequence[Sequence[int]], banner: str) -> str:
     """Return ``golden.h``: samples, and the events that the twin finds in them.
 
+    Samples take two bytes each, so that they have room on a board beside the model.
+
     Parameters
     ----------
-    samples : array_like of int32, shape (n,)
-        ADC units, or -2^31 where one is missing.
+    samples : array_like of int, shape (n,)
+        ADC units that int16 holds but for its ends, or −2^31 where one is missing, or `BEYOND`.
     events : sequence of (label, flags, onset, peak, offset)
     banner : str
         What made it.
     """
+    values = np.asarray(samples, np.int64)
+    stored = np.select([values == -(2**31), values == BEYOND], [-(2**15), 2**15 - 1], values)
+    assert (((values > -(2**15)) & (values < 2**15 - 1)) | (stored != values)).all()
     rows = [tuple(value - 2**32 if value >= 2**31 else value for value in row) for row in events]
     body = "\n".join(f"    {{{', '.join(map(str, row))}}}," for row in rows)
     return (
-        f"/* {banner} */\n#ifndef GOLDEN_H\n#define GOLDEN_H\n\n#define GOLDEN_SAMPLES {np.size(samples)}u\n"
-        f"#define GOLDEN_EVENTS {len(rows)}u\n\nstatic const int32_t golden_samples[GOLDEN_SAMPLES] = {{\n"
-        f"{c_values(samples)}\n}};\n\n/* Label, flags, onset, peak (-1: none), offset. */\n"
+        f"/* {banner} */\n#ifndef GOLDEN_H\n#define GOLDEN_H\n\n#define GOLDEN_SAMPLES {len(values)}u\n"
+        f"#define GOLDEN_EVENTS {len(rows)}u\n\n/* The ends of int16 stand for a missing sample and one too large. */\n"
+        f"static const int16_t golden_samples[GOLDEN_SAMPLES] = {{\n{c_values(stored)}\n}};\n\n"
+        "static inline int32_t golden_sample(uint32_t n)\n{\n    const int16_t value = golden_samples[n];\n"
+        f"    return value == INT16_MIN ? MH_MISSING : value == INT16_MAX ? {BEYOND} : value;\n}}\n\n"
+        "/* Label, flags, onset, peak (-1: none), offset. */\n"
         f"static const int32_t golden_events[GOLDEN_EVENTS][5] = {{\n{body}\n}};\n\n#endif\n"
     )
 

@@ -98,6 +98,15 @@ class Target:
     flags: tuple[str, ...]
 
     @property
+    def emulation(self) -> tuple[str, ...]:
+        """What the emulator is called with, before the program: files and exit code are those of this machine."""
+        if not self.machine:
+            return (self.emulator,)
+        semihosting = ("-semihosting-config", "enable=on,target=native")
+        quiet = ("-nographic", "-monitor", "none", "-serial", "none")
+        return (self.emulator, "-M", self.machine, *quiet, *semihosting, "-kernel")
+
+    @property
     def missing(self) -> list[str]:
         """Programs that are not installed here."""
         return [tool for tool in (f"{self.prefix}-gcc", self.emulator) if shutil.which(tool) is None]
@@ -209,10 +218,7 @@ class Target:
     ) -> None:
         """Run a program in a folder that gets its input; hand on what the emulator logs, whole lines at a time."""
         (folder / "input").write_bytes(np.ascontiguousarray(numbers, "<i4").tobytes())
-        command = [
-            _tool(self.emulator), "-M", self.machine, "-nographic", "-monitor", "none", "-serial", "none",
-            "-semihosting-config", "enable=on,target=native", *options, "-kernel", str(program.resolve()),
-        ]  # fmt: skip
+        command = [_tool(self.emulator), *options, *self.emulation[1:], str(program.resolve())]
         with subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as process:

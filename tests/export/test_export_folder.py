@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mhealth.errors import UnwritableOutputError
-from mhealth.export._folder import MANIFEST, c_values, golden_header, new_folder, runtime_files
+from mhealth.export._folder import BEYOND, MANIFEST, c_values, golden_header, new_folder, runtime_files
+from mhealth.export._host import compile_c
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):
@@ -60,16 +61,14 @@ def test_the_runtime_is_what_is_included_directly_or_not():
 
 
 def test_golden_vectors_are_valid_c(tmp_path, rng):
-    samples = np.concatenate([rng.integers(-(2**31) + 1, 2**31, 100), [-(2**31)]])
+    samples = np.concatenate([rng.integers(-(2**15) + 1, 2**15 - 1, 100), [-(2**31), BEYOND]])
     header = golden_header(samples, [(1, 0, 5, 2**32 - 1, 9), (3, 1, 2**32 - 2, 7, 8)], "made by a test")
     (tmp_path / "golden.h").write_text(header)
     (tmp_path / "main.c").write_text(
         '#include <stdio.h>\n#include "mh_fixed.h"\n#include "golden.h"\nint main(void) {\n'
-        '    for (unsigned n = 0; n < GOLDEN_SAMPLES; n++) { printf("%d\\n", (int)golden_samples[n]); }\n'
+        '    for (unsigned n = 0; n < GOLDEN_SAMPLES; n++) { printf("%d\\n", (int)golden_sample(n)); }\n'
         "    return golden_events[1][2] == -2 && golden_events[0][3] == -1 ? 0 : 1;\n}\n"
     )
-    from mhealth.export._host import compile_c
-
     program = compile_c([tmp_path / "main.c"], tmp_path / "main", include=[tmp_path])
     said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     np.testing.assert_array_equal(np.array(said.split(), np.int64), samples)

@@ -17,7 +17,7 @@ int main(void)
     mh_event_t event;
     if (@name@_init(&state) != MH_OK) { return 2; }
     for (uint32_t n = 0; n < GOLDEN_SAMPLES; n++) {
-        if (@name@_step(&state, golden_samples[n], &event) != MH_OK) { return 2; }
+        if (@name@_step(&state, golden_sample(n), &event) != MH_OK) { return 2; }
         if (event.label == MH_NO_EVENT) { continue; }
         if (found == GOLDEN_EVENTS || !equal(&event, golden_events[found])) { return 1; }
         found++;
