@@ -1,0 +1,1 @@
+"""Models of everybody, of one person, and of everybody moved towards one person."""
