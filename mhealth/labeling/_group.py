@@ -439,11 +439,14 @@ class GroupStream:
                 probability[of_label] = model.calibrated(
                     probability[of_label], int(label), together=len(self._leads) > 1
                 )
-            unusable = lead.unusable
+            clear = out[:, 0] >= 0
+            for start, stop in lead.unusable:
+                clear &= (out[:, 0] >= stop) | (out[:, 2] <= start)
             rows += [
                 (a, b, c, label, k, p)
-                for (a, b, c), label, p in zip(out.tolist(), labels.tolist(), probability.tolist(), strict=True)
-                if a >= 0 and not any(a < stop and c > start for start, stop in unusable)
+                for (a, b, c), label, p in zip(
+                    out[clear].tolist(), labels[clear].tolist(), probability[clear].tolist(), strict=True
+                )
             ]
         self._forget(int(spans.stop[-1]))
         return rows
