@@ -66,8 +66,9 @@ def export(
         list[Path] | None,
         typer.Option(
             metavar="RECORD",
-            help="Recording on which the whole numbers of each stage are compared with the model (may be repeated). "
-            "(default: simulated signal)",
+            help="Recording from which the ranges of a float32 network are chosen (that needs the extra cnn), and on "
+            "which whole numbers are compared with the model, stage by stage (may be repeated). "
+            "(default: simulated signal, to compare)",
             show_default=False,
         ),
     ] = None,
@@ -103,7 +104,8 @@ def export(
     the layout of Arduino and PlatformIO libraries. There is no heap, no libc, no floating point and no global variable
     in the C; NAME_init, NAME_step and NAME_flush work on a state that you own.
 
-    Any model of `mhealth train` will do that labels single leads with sparse codes, or with a causal network in int8.
+    Any model of `mhealth train` will do that labels single leads with sparse codes or a causal network, which is
+    converted to int8 with recordings of the kind that it will see (--calibrate) if that was not done in training.
     For a Cortex-M3 or M4, ecg and respiration stand for ecg-mcu and respiration-mcu, which fit 64 KB of flash and 20 KB
     of RAM with room for more; train your own so with `mhealth train --budget cortex-m3`.
 
@@ -113,15 +115,16 @@ def export(
     """
     terminal = Terminal(quiet=quiet)
     from mhealth.cli._training import load_cases
-    from mhealth.export import PipelineTable, check_exportable, export_model, load_source
+    from mhealth.export import PipelineTable, check_exportable, export_model, load_source, quantized
     from mhealth.io import read_recording
 
     announce_compilation(terminal)
     source = load_source(model, target=target)
+    recordings = [read_recording(path) for path in calibrate or ()]
+    source = quantized(source, recordings)
     check_exportable(source.labeler, fs)
     if source.name != Path(model).stem:
         terminal.say(f"{target}: {model} is {source.name}, which was trained to fit")
-    recordings = [read_recording(path) for path in calibrate or ()]
     accuracy: Accuracy | None = None
     leads: list[NDArray[np.int32]] = []
     if evaluate is not None:
@@ -170,9 +173,9 @@ def _accuracy(
     from mhealth.labeling import load
 
     dataset, cases = loaded
-    labelers = {Path(model).stem: alone(load(model)) for model in against or originals(source)}
-    first = next(iter(labelers), source.name)
-    labelers[source.name] = alone(source.labeler)
+    others = {Path(model).stem: load(model) for model in against} if against else originals(source)
+    first = next(iter(others), source.name)
+    labelers = {model: alone(labeler) for model, labeler in [*others.items(), (source.name, source.labeler)]}
     found: dict[str, list[Spans]] = {model: [] for model in (*labelers, _WHOLE)}
     leads: list[NDArray[np.int32]] = []
     with Bar(terminal, unit="records") as bar:
@@ -214,6 +217,10 @@ def _print(made: Export, terminal: Terminal) -> None:
         ["their log potentials, RMS difference", f"{stages['potentials']:.3f} nats"],
         ["where edges lie, RMS difference", f"{stages['shifts']:.2f} samples"],
     ]
+    if manifest["layers"]:
+        rows.append(
+            ["worst layer of the network, RMS difference", f"{max(x['error'] for x in manifest['layers']):.1f} %"]
+        )
     if found is not None:
         limits = budget or {"flash": "–", "ram": "–", "share": "–"}
         rows += [

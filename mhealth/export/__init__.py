@@ -10,7 +10,7 @@ from mhealth.export._accuracy import (
     leads_of,
 )
 from mhealth.export._budget import Budget, Energy, Load, budget_for, energies, exceeded
-from mhealth.export._export import Export, Source, check_exportable, export_model, load_source, originals
+from mhealth.export._export import Export, Source, check_exportable, export_model, load_source, originals, quantized
 from mhealth.export._pipeline import PipelineTable
 from mhealth.export._proof import Stage, prove
 
@@ -37,4 +37,5 @@ __all__ = [
     "load_source",
     "originals",
     "prove",
+    "quantized",
 ]

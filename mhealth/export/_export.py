@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -16,19 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError, InvalidSignalError
-from mhealth.export._accuracy import Accuracy, StageErrors, converted, leads_of, stage_errors
+from mhealth.export._accuracy import Accuracy, converted, leads_of, stage_errors
 from mhealth.export._budget import PEERS, Load, Profile, budget_for, energies, exceeded
 from mhealth.export._check import OPTIMISATION, measured, versions
 from mhealth.export._folder import BEYOND, MANIFEST, filled, golden_header, new_folder, runtime_files
 from mhealth.export._pipeline import MISSING, PipelineTable
+from mhealth.export._quantize import in_whole_numbers, layer_errors, network_of
 from mhealth.export._toolchain import HARNESS, TARGETS, Target, target_named
-from mhealth.labeling._network import NetworkContext
 
 if TYPE_CHECKING:
     from mhealth.core import Recording
     from mhealth.labeling import BreathLabeler, EcgLabeler
 
-__all__ = ["Export", "Source", "check_exportable", "export_model", "golden_leads", "load_source", "originals"]
+__all__ = [
+    "Export",
+    "Source",
+    "check_exportable",
+    "export_model",
+    "golden_leads",
+    "load_source",
+    "originals",
+    "quantized",
+]
 
 SMALL = {"ecg": "ecg-mcu", "respiration": "respiration-mcu"}
 """What a shipped model resolves to where there are budgets."""
@@ -59,18 +68,20 @@ class Source:
         Of its file.
     about : dict
         What its manifest says besides.
+    original : EcgLabeler, optional
+        The same with a network in float32, where that was converted for the export.
     """
 
     labeler: EcgLabeler | BreathLabeler
     name: str
     sha256: str
     about: dict[str, Any]
+    original: EcgLabeler | None = None
 
     @property
     def emission(self) -> Literal["sparse", "network"]:
         """What describes candidates: the key of the budgets."""
-        context = self.labeler._fitted().task.front_end.features.context
-        return "network" if isinstance(context, NetworkContext) else "sparse"
+        return "sparse" if network_of(self.labeler) is None else "network"
 
 
 def load_source(model: str, *, target: str) -> Source:
@@ -104,9 +115,36 @@ def load_source(model: str, *, target: str) -> Source:
     )
 
 
-def originals(source: Source) -> tuple[str, ...]:
-    """Return the shipped models beside which the accuracy of a shipped one is shown."""
-    return (ORIGINALS[source.name],) if source.about and source.name in ORIGINALS else ()
+def originals(source: Source) -> dict[str, EcgLabeler | BreathLabeler]:
+    """Return the models by name beside which the accuracy of a model is shown."""
+    from mhealth.labeling import load
+
+    if source.original is not None:
+        return {f"{source.name}, float32": source.original}
+    return {name: load(name) for name in (ORIGINALS.get(source.name),) if name and source.about}
+
+
+def quantized(source: Source, recordings: Sequence[Recording]) -> Source:
+    """Return a model with a network in int8 where it is a causal one in float32, another model as it is.
+
+    Parameters
+    ----------
+    source : Source
+    recordings : sequence of Recording
+        What the network will see, from which ranges are chosen. Without any, nothing is converted.
+
+    Raises
+    ------
+    InvalidSignalError
+        If they have too little that moves.
+    MissingExtraError
+        If TensorFlow, which converts, is not installed.
+    """
+    network = network_of(source.labeler)
+    if not recordings or network is None or not network.is_causal or network.layers.inputs is not None:
+        return source
+    labeler = in_whole_numbers(source.labeler, _moving(source.labeler, recordings))
+    return replace(source, labeler=labeler, original=source.labeler)
 
 
 def check_exportable(labeler: EcgLabeler | BreathLabeler, fs: float | None = None) -> None:
@@ -135,20 +173,18 @@ def check_exportable(labeler: EcgLabeler | BreathLabeler, fs: float | None = Non
             f"The model needs the leads {', '.join(model.leads)} side by side (early fusion); the C labels one lead. "
             "Train one that knows any lead: mhealth train without leads='early'."
         )
-    context = model.task.front_end.features.context
-    if not isinstance(context, NetworkContext):
+    network = network_of(labeler)
+    if network is None:
         return
-    network = context.network
     if not network.is_causal:
         raise InvalidParameterError(
             f"The network {network.name!r} reads whole recordings, which no stream can. Export tcn-int8, or train one: "
-            "mhealth train --emission tcn --precision int8."
+            "mhealth train --emission tcn."
         )
     if network.layers.inputs is None:
         raise InvalidParameterError(
-            f"The network {network.name!r} computes in float32; microcontrollers get int8. Export tcn-int8, or convert "
-            "yours with the recordings that it was trained on: mhealth train --emission tcn --network FILE.keras "
-            "--precision int8."
+            f"The network {network.name!r} computes in float32; microcontrollers get int8. Give recordings of the kind "
+            "that it will see, from which ranges are chosen: --calibrate RECORD. Or export tcn-int8."
         )
 
 
@@ -221,7 +257,9 @@ def export_model(
     check_exportable(source.labeler, fs)
     budget = budget_for(target_named(target).name, source.emission, profile)
     table = PipelineTable.of(source.labeler, profile=profile)
-    errors = _errors(source, table, calibration)
+    leads = (
+        _moving(source.labeler, calibration) if calibration else golden_leads(source.labeler._fitted().task.kind)[:1]
+    )
     name = _identifier(source.name)
     task = source.labeler._fitted().task
     golden = np.concatenate(golden_leads(task.kind))
@@ -240,7 +278,8 @@ def export_model(
         "labels": list(table.labels),
         "compilers": versions(TARGETS[target]),
         "accuracy": accuracy.as_dict() if accuracy else source.about.get("export", {}),
-        "stages": errors._asdict(),
+        "stages": stage_errors(source.labeler, table, leads)._asdict(),
+        "layers": _layers(source, leads),
         "budget": None if budget is None else vars(budget),
     }
     with new_folder(out) as folder:
@@ -248,9 +287,8 @@ def export_model(
         _write(folder / "src", sources)
         for path in runtime_files(*sources.values()):
             _write(folder / "src", {path.name: path.read_text(encoding="utf-8")})
-        context = task.front_end.features.context
-        if isinstance(context, NetworkContext):
-            (folder / f"{name}.tflite").write_bytes(context.network.graph)
+        if network := network_of(source.labeler):
+            (folder / f"{name}.tflite").write_bytes(network.graph)
         events = table.events(golden).tolist()
         values = {
             **about, "name": name, "NAME": name.upper(), "version": version("mhealth").split(".dev")[0],
@@ -315,17 +353,30 @@ def golden_leads(kind: str) -> list[NDArray[np.int32]]:
     return [lead, np.full(part, MISSING, np.int32), faulty]
 
 
-def _errors(source: Source, table: PipelineTable, calibration: Sequence[Recording]) -> StageErrors:
-    """Return how far the stages are from the model's in recordings, in simulated signal if there are none."""
-    leads = [golden_leads(source.labeler._fitted().task.kind)[0]]
-    if calibration:
-        leads = [lead for recording in calibration for lead in leads_of(source.labeler, recording)[0] if len(lead)]
+def _moving(labeler: EcgLabeler | BreathLabeler, recordings: Sequence[Recording]) -> list[NDArray[np.int32]]:
+    """Return the leads of recordings that move.
+
+    Raises
+    ------
+    InvalidSignalError
+        If none does.
+    """
+    leads = [lead for recording in recordings for lead in leads_of(labeler, recording)[0] if len(lead)]
     if not leads:
         raise InvalidSignalError(
-            f"calibration: none of {len(calibration)} recordings has a channel that moves. Give recordings of the kind "
+            f"calibration: none of {len(recordings)} recordings has a channel that moves. Give recordings of the kind "
             "that the model labels."
         )
-    return stage_errors(source.labeler, table, leads)
+    return leads
+
+
+def _layers(source: Source, leads: Sequence[NDArray[np.int32]]) -> list[dict[str, Any]]:
+    """Return what each layer of a network loses in int8, where that is known in float32 too; nothing elsewhere."""
+    network = network_of(source.labeler)
+    others = [network_of(labeler) for labeler in originals(source).values()] if network else []
+    if not network or not others or others[0] is None:
+        return []
+    return [row._asdict() for row in layer_errors(others[0], network, leads)]
 
 
 def _emulation(target: Target, start: Sequence[Path]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from mhealth.nn._inference import Network
 from mhealth.nn._input import NetworkInput, NetworkInputStream
 from mhealth.nn._keras_file import load_keras, save_keras
 from mhealth.nn._layout import Layout, count_macs, layout_of
-from mhealth.nn._litert import to_network
+from mhealth.nn._litert import quantize, to_network
 from mhealth.nn._losses import Loss
 from mhealth.nn._networks import tcn, unet
 from mhealth.nn._streams import NetworkStream
@@ -23,6 +23,7 @@ __all__ = [
     "count_macs",
     "layout_of",
     "load_keras",
+    "quantize",
     "require_tensorflow",
     "save_keras",
     "tcn",

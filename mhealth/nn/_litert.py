@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from mhealth.nn._layout import layout_of
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["to_network"]
+__all__ = ["quantize", "to_network"]
 
 
 def to_network(
@@ -66,10 +67,7 @@ def to_network(
     fixed.set_weights(trained.get_weights())
     converter = tensorflow.lite.TFLiteConverter.from_keras_model(fixed)
     if representative is not None:
-        if representative.shape[1:] != (block, n_inputs) or not len(representative):
-            raise InvalidParameterError(
-                f"representative has shape {representative.shape}; expected (n_blocks, {block}, {n_inputs})."
-            )
+        _check_representative(representative, block, n_inputs)
         blocks = representative.astype(np.float32)
         converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([inputs[None]] for inputs in blocks)
@@ -87,3 +85,43 @@ def to_network(
         input=network_input or NetworkInput(),
         n_parameters=trained.count_params(),
     )
+
+
+def quantize(network: Network, representative: NDArray[np.float32]) -> Network:
+    """Convert a network from float32 to int8 throughout, as `to_network` does with the one it was trained as.
+
+    Parameters
+    ----------
+    network : Network
+        In float32.
+    representative : ndarray of float32, shape (n_blocks, block, n_inputs)
+        Inputs as they occur, by which the ranges of all activations are chosen.
+
+    Returns
+    -------
+    quantized : Network
+
+    Raises
+    ------
+    MissingExtraError
+        If TensorFlow is not installed.
+    InvalidParameterError
+        If `representative` has another shape.
+    """
+    tensorflow = require_tensorflow()
+    _check_representative(representative, network.block, NetworkInput.N_INPUTS)
+    # What the converter does with a float graph of its own; it takes one from elsewhere only so.
+    from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+    ranges = Calibrator(network.graph).calibrate(lambda: ([inputs[None]] for inputs in representative))
+    graph = mlir_quantize(ranges, input_data_type=tensorflow.int8, output_data_type=tensorflow.int8)
+    return replace(network, graph=bytes(graph))
+
+
+def _check_representative(representative: NDArray[np.float32], block: int, n_inputs: int) -> None:
+    """Check that inputs come in blocks as a graph takes them."""
+    if representative.shape[1:] != (block, n_inputs) or not len(representative):
+        raise InvalidParameterError(
+            f"representative has shape {representative.shape}; expected (n_blocks, {block}, {n_inputs})."
+        )
