@@ -118,7 +118,7 @@ def labels(target: str, source: str, run: Run, before: Mapping[str, Any]) -> dic
     """Return the waves that a span CRF above codes finds in the tested subjects, by record: rows of `rows_of`."""
     import scipy.sparse
 
-    from experiments.structures.compare import stacked, waves_of
+    from experiments._structures import stacked, waves_of
     from mhealth.crf import SpanCRF
     from mhealth.labeling._ecg_task import ECG
     from mhealth.labeling._features import RawFeatures
@@ -148,8 +148,8 @@ def labels(target: str, source: str, run: Run, before: Mapping[str, Any]) -> dic
 
 def stretches(run: Run, target: str, half: int) -> Any:
     """Return the labelled recordings of half the subjects, and the stretches of them that are labelled."""
+    from experiments._structures import stretches_of
     from experiments.dictionary_transfer._sources import cases_of, marked_channel
-    from experiments.structures.compare import stretches_of
     from mhealth.labeling._ecg_task import ECG
 
     def make() -> Any:
