@@ -1,4 +1,4 @@
-"""Intervals from resampled subjects, and areas under ROC curves."""
+"""Intervals from resampled subjects, paired tests, and areas under ROC curves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mhealth.metrics._bootstrap import ResampledScore
 
-__all__ = ["Estimate", "auroc", "estimate", "estimate_mean", "resampled"]
+__all__ = ["Estimate", "auroc", "estimate", "estimate_mean", "holm", "resampled", "signed_rank"]
 
 ScoreT = TypeVar("ScoreT", bound=ResampledScore)
 
@@ -99,3 +99,30 @@ def auroc(
     if not pairs:
         return float("nan")
     return float((ups * (np.cumsum(downs) - downs / 2)).sum() / pairs)
+
+
+def signed_rank(differences: NDArray[np.float64]) -> float:
+    """Return the two-sided p of Wilcoxon's signed-rank test that paired differences lie about zero; NaN are left out.
+
+    Parameters
+    ----------
+    differences : ndarray of float64, shape (n_subjects,)
+    """
+    from scipy.stats import wilcoxon
+
+    known = differences[np.isfinite(differences)]
+    return float(wilcoxon(known).pvalue) if known.any() else 1.0
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p values of several tests so that the chance of any false one is kept (Holm 1979, Scand. J. Stat. 6, 65).
+
+    Parameters
+    ----------
+    p : sequence of float
+    """
+    order = np.argsort(p, kind="stable")
+    raised = np.maximum.accumulate(np.asarray(p, dtype=float)[order] * (len(order) - np.arange(len(order))))
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(raised, 1.0)
+    return adjusted.tolist()

@@ -1,0 +1,1 @@
+"""Structures, networks and rules that label waves, on the same folds."""
