@@ -4,10 +4,9 @@ import os
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from experiments.networks import _ground, distillation, labels, noise, sensitivity
+from experiments.networks import _ground, distillation, labels, sensitivity
 from mhealth.cli._terminal import Terminal
 from mhealth.cli._training import Case
 from mhealth.labeling import EcgLabeler, TrainingSettings, as_annotation
@@ -66,19 +65,6 @@ def test_every_changed_setting_makes_a_labeler_of_its_own(ground, architecture):
     assert len(set(made)) == len(made)
 
 
-def test_noise_is_mixed_in_at_the_ratio_it_is_called(rng):
-    clean = case(3)
-    loud, quiet = (
-        noise.noisy(clean, rng.standard_normal((60000, 1)), snr_db, np.random.default_rng(1)).signals
-        - clean.recording.signals
-        for snr_db in (0.0, 20.0)
-    )
-    np.testing.assert_allclose(loud.std(axis=0) / quiet.std(axis=0), 10.0, rtol=1e-3)
-    assert np.array_equal(
-        noise.noisy(clean, rng.standard_normal((60000, 1)), np.inf, rng).signals, clean.recording.signals
-    )
-
-
 @compiled
 def test_labels_are_scored_on_people_that_nobody_learned_from(ground, tiny, monkeypatch, tmp_path):
     seen = []
@@ -105,5 +91,5 @@ def test_a_teacher_marks_pieces_of_recordings(tiny, monkeypatch):
 
 def test_every_experiment_says_how_it_is_run():
     readme = (Path(_ground.__file__).parent / "README.md").read_text(encoding="utf-8")
-    for module in (distillation, labels, noise, sensitivity):
+    for module in (distillation, labels, sensitivity):
         assert f"python -m {module.__name__} ../shared/data --out runs/" in readme

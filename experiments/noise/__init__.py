@@ -1,0 +1,1 @@
+"""What noise, dropouts and clipped leads cost, and what the label `unusable` prevents of it."""
