@@ -25,8 +25,13 @@ _MOST_TAPS = 16
 _GENERIC = "mh_convolve_any"
 """The kernel for layers of any shape, which needs no more than pieces of inputs that lie side by side."""
 
+_DOWN = "MH_CONVOLVE_DOWN"
+
 _MOST = 2**16 - 1
 """Largest size of a layer that its table can hold."""
+
+_SHIFT_BITS = 6
+"""Bits that a shift takes of the word that it shares with a bias."""
 
 
 def c_array(kind: str, name: str, values: ArrayLike) -> str:
@@ -85,7 +90,29 @@ class ConvolveTable:
     @property
     def memory_bytes(self) -> int:
         """Bytes of the rings and of the last output."""
-        return sum(map(_ring_size, self.layers)) + self.layers[-1].weights.shape[2]
+        return self._places[1]
+
+    @property
+    def _places(self) -> tuple[list[int], int]:
+        """Return where the ring of each layer and the last output start in the memory, and its size.
+
+        What nobody comes back to, inputs of a single tap and the last output, takes turns in two places.
+        """
+        layers = self.layers
+        added = {layer.addition.layer + 1 for layer in layers if layer.addition is not None}
+        sizes = [*map(_ring_size, layers), layers[-1].weights.shape[2]]
+        turns: list[int | None] = []
+        for k in range(len(sizes)):
+            stays = k < len(layers) and (layers[k].n_held > 0 or k in added)
+            turns.append(None if stays else 1 if turns and turns[-1] == 0 else 0)
+        shared = [
+            max((size for size, its in zip(sizes, turns, strict=True) if its == turn), default=0) for turn in (0, 1)
+        ]
+        places, end = [], sum(shared)
+        for size, turn in zip(sizes, turns, strict=True):
+            places.append(end if turn is None else turn * shared[0])
+            end += size if turn is None else 0
+        return places, end
 
     def to_c(self, name: str, *, profile: Literal["size", "speed"] = "size") -> str:
         """Return definitions of the constant table `name` and of all that it points to.
@@ -103,26 +130,31 @@ class ConvolveTable:
         packed = [_paired(x.weights) if x.weights.shape[:2] in kernels else _packed(x.weights) for x in layers]
         numbers = [layer.folded for layer in layers]
         parts.append(c_array("uint32_t", f"{name}_weights", np.concatenate(packed)))
-        channels = np.concatenate([np.stack([bias, multipliers], axis=1) for bias, multipliers, _ in numbers])
-        rows = "".join(f"    {{{bias}, {multiplier}}},\n" for bias, multiplier in channels.tolist())
+        channels = np.concatenate(
+            [
+                np.stack([(bias.astype(np.int64) << _SHIFT_BITS) + shifts + 32, factors], axis=1)
+                for bias, factors, shifts in numbers
+            ]
+        )
+        rows = "".join(f"    {{{bias_and_shift}, {factor}}},\n" for bias_and_shift, factor in channels.tolist())
         parts.append(f"static const mh_channel_t {name}_channels[{len(channels)}] = {{\n{rows}}};\n")
-        parts.append(c_array("int8_t", f"{name}_shifts", np.concatenate([shifts for _, _, shifts in numbers])))
         additions = [layer.addition for layer in layers if layer.addition is not None]
         if additions:
             rows = "\n".join(f"    {_addition(addition)}," for addition in additions)
             parts.append(f"static const mh_addition_t {name}_additions[{len(additions)}] = {{\n{rows}\n}};\n")
-        rows, weight, output, ring, n_additions = "", 0, 0, 0, 0
-        for layer, weights in zip(layers, packed, strict=True):
-            added = "0"
-            if layer.addition is not None:
-                added, n_additions = f"{name}_additions + {n_additions}", n_additions + 1
+        places, _ = self._places
+        rows, n_added = "", 0
+        for layer, ring in zip(layers, places, strict=False):
+            n_added += layer.addition is not None
             kernel, _ = kernels.get(layer.weights.shape[:2], (_GENERIC, ""))
-            rows += _row(layer, name, kernel, weight, output, added, ring)
-            weight, output, ring = weight + weights.size, output + layer.bias.size, ring + _ring_size(layer)
+            rows += _row(layer, kernel, 0 if layer.addition is None else n_added, ring)
         parts.append(f"static const mh_convolution_t {name}_layers[{len(layers)}] = {{\n{rows}}};\n")
+        finish = "down" if all(_rounding(layer) == _DOWN for layer in layers) else "any"
         parts.append(
-            f"static const mh_convolve_table_t {name} = {{\n    .layers = {name}_layers, .output = {ring}, "
-            f".n_layers = {len(layers)}, .n_outputs = {layers[-1].bias.size},\n}};\n"
+            f"static const mh_convolve_table_t {name} = {{\n"
+            f"    .layers = {name}_layers, .weights = {name}_weights, .channels = {name}_channels,\n"
+            f"    .additions = {f'{name}_additions' if additions else 0}, .finish = mh_convolve_finish_{finish},\n"
+            f"    .output = {places[-1]}, .n_layers = {len(layers)}, .n_outputs = {layers[-1].bias.size},\n}};\n"
         )
         return "\n".join(parts)
 
@@ -155,6 +187,12 @@ def _check(k: int, layer: QuantizedConvolution) -> None:
         raise InvalidParameterError(
             f"layer {k} has sums · 2^shift + 2^−shift up to {most:.3g}, expected below 2^31. Quantise the network with "
             "recordings like those it was trained on."
+        )
+    bias, most_bias = int(np.abs(layer.folded[0].astype(np.int64)).max()), 2 ** (31 - _SHIFT_BITS)
+    if bias >= most_bias:
+        raise InvalidParameterError(
+            f"layer {k} has a bias of {bias}, with the zero point of its inputs; expected less than {most_bias}. "
+            "Quantise the network with recordings like those it was trained on."
         )
 
 
@@ -208,12 +246,10 @@ def _addition(addition: QuantizedAddition) -> str:
 def _rounding(layer: QuantizedConvolution) -> str:
     if layer.rounded_once:
         return "MH_CONVOLVE_ONCE"
-    return "MH_CONVOLVE_DOWN" if (layer.shifts < 0).all() and layer.bounds == (-128, 127) else "MH_CONVOLVE_ANY"
+    return _DOWN if (layer.shifts < 0).all() and layer.bounds == (-128, 127) else "MH_CONVOLVE_ANY"
 
 
-def _row(
-    layer: QuantizedConvolution, name: str, kernel: str, weight: int, output: int, addition: str, ring: int
-) -> str:
+def _row(layer: QuantizedConvolution, kernel: str, addition: int, ring: int) -> str:
     """Return the initialiser of a layer."""
     n_taps, n_inputs, n_outputs = layer.weights.shape
     together = kernel == _GENERIC and (layer.dilation == 1 or n_taps == 1)
@@ -222,13 +258,11 @@ def _row(
     return (
         f"    {{ /* {n_taps} taps, {layer.dilation} apart, from {n_inputs} to {n_outputs} numbers, every "
         f"{layer.stride} */\n"
-        f"        .kernel = {kernel}, .weights = {name}_weights + {weight}, .channels = {name}_channels + {output},\n"
-        f"        .shifts = {name}_shifts + {output}, .addition = {addition},\n"
-        f"        .ring = {ring}, .ring_size = {_ring_size(layer)}, .run = {run}, .gap = {gap}, "
+        f"        .kernel = {kernel}, .ring = {ring}, .ring_size = {_ring_size(layer)}, .run = {run}, .gap = {gap}, "
         f".n_used = {n_taps * n_inputs}, .n_inputs = {n_inputs},\n"
         f"        .n_outputs = {n_outputs}, .skipped = {layer.n_skipped}, .stride = {layer.stride}, "
         f".silence = {silence}, .zero_point = {zero_point}, .low = {low}, .high = {high},\n"
-        f"        .rounding = {_rounding(layer)},\n"
+        f"        .rounding = {_rounding(layer)}, .addition = {addition},\n"
         "    },\n"
     )
 

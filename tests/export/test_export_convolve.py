@@ -205,6 +205,23 @@ def test_layers_that_c_has_no_room_for_are_refused():
         ConvolveTable.of(layer(weights=np.full((2, 2, 1), -128, np.int8)))
     with pytest.raises(InvalidParameterError, match=r"sums · 2\^shift"):
         ConvolveTable.of(layer(shifts=np.array([-31], np.int32), bias=np.array([2**30], np.int32) * -1 - 2**29))
+    ConvolveTable.of(layer(bias=np.array([2**25 - 1], np.int32)))
+    with pytest.raises(InvalidParameterError, match="layer 0 has a bias of 33554432, with the zero point"):
+        ConvolveTable.of(layer(bias=np.array([2**25], np.int32)))
+
+
+def test_inputs_that_nobody_comes_back_to_share_two_places():
+    def layer(n_taps, n_inputs, n_outputs, **fields):
+        return QuantizedConvolution(
+            weights=np.ones((n_taps, n_inputs, n_outputs), np.int8), bias=np.zeros(n_outputs, np.int32),
+            zero_points=(0, 0), multipliers=np.full(n_outputs, 2**30, np.int32),
+            shifts=np.full(n_outputs, -1, np.int32), **fields,
+        )  # fmt: skip
+
+    added = QuantizedAddition(0, (0, 0, 0), (2**30, 2**30, 2**30), (0, -1, -19))
+    layers = (layer(3, 2, 8), layer(1, 8, 8), layer(1, 8, 6), layer(2, 6, 8, addition=added), layer(1, 8, 3))
+    # A ring of 3 inputs, the input that is added, the input of a single tap and the last output, and two rings.
+    assert ConvolveTable.of(Convolutions(layers=layers)).memory_bytes == 3 * 2 + 8 + 8 + 3 + 2 * 6
 
 
 def test_additions_of_another_kind_are_refused():

@@ -59,44 +59,54 @@ static inline INLINED int8_t saturated(int32_t value)
 #endif
 }
 
-/* What is rare, slower. */
-static APART int32_t rescaled_any(int32_t value, int32_t multiplier, int32_t shift, bool once)
+/* Bias and shift of a channel. */
+static inline INLINED int32_t bias_of(const mh_channel_t *channel) { return channel->bias_and_shift >> 6; }
+static inline INLINED int32_t shift_of(const mh_channel_t *channel) { return (channel->bias_and_shift & 63) - 32; }
+
+void mh_convolve_finish_down(
+    const mh_convolution_t *layer, const mh_channel_t *channel, const int32_t *sum, int8_t *out, const int8_t *end)
 {
-    if (!once) { return mh_rescaled(value, multiplier, shift); }
+    const int32_t zero_point = layer->zero_point;
+    do {
+        const int32_t high = scaled(*sum++ + bias_of(channel), channel->multiplier), shift = shift_of(channel);
+        ++channel;
+        *out++ = saturated(zero_point + shifted_down(high, -shift));
+    } while (out != end);
+}
+
+/* value * multiplier * 2^(shift - 31), rounded once. */
+static int32_t rescaled_once(int32_t value, int32_t multiplier, int32_t shift)
+{
     const int64_t product = (int64_t)mh_abs(value) * multiplier;
     const int32_t size = (int32_t)((product + ((int64_t)1 << (30 - shift))) >> (31 - shift));
     return value < 0 ? -size : size;
 }
 
-/* Turn sums of products into outputs. */
-static APART void finish(
-    const mh_convolution_t *layer, const mh_channel_t *channel, const int8_t *shift, const int32_t *sum, int8_t *out,
-    const int8_t *end)
+void mh_convolve_finish_any(
+    const mh_convolution_t *layer, const mh_channel_t *channel, const int32_t *sum, int8_t *out, const int8_t *end)
 {
-    const int32_t zero_point = layer->zero_point;
-    if (layer->rounding != MH_CONVOLVE_DOWN) {
-        const bool once = layer->rounding == MH_CONVOLVE_ONCE;
-        for (; out != end; ++channel) {
-            const int32_t value = rescaled_any(*sum++ + channel->bias, channel->multiplier, *shift++, once);
-            *out++ = (int8_t)mh_clip(zero_point + value, layer->low, layer->high);
-        }
+    if (layer->rounding == MH_CONVOLVE_DOWN) {
+        mh_convolve_finish_down(layer, channel, sum, out, end);
         return;
     }
-    do {
-        const int32_t high = scaled(*sum++ + channel->bias, channel->multiplier);
-        ++channel;
-        *out++ = saturated(zero_point + shifted_down(high, -*shift++));
-    } while (out != end);
+    for (; out != end; ++channel) {
+        const int32_t value = *sum++ + bias_of(channel), multiplier = channel->multiplier, shift = shift_of(channel);
+        const int32_t change = layer->rounding == MH_CONVOLVE_ONCE ? rescaled_once(value, multiplier, shift)
+                                                                   : mh_rescaled(value, multiplier, shift);
+        *out++ = (int8_t)mh_clip(layer->zero_point + change, layer->low, layer->high);
+    }
 }
 
 /* Sums that wait to be finished together. */
 #define TOGETHER 32
 
-static void convolve(const mh_convolution_t *layer, const int8_t *ring, uint32_t oldest, int8_t *out)
+/* Compute a layer's outputs from its ring, and return where the weights of the next layer are. */
+static const uint32_t *convolve(
+    const mh_convolution_t *layer, mh_convolve_finish_t *finish, const uint32_t *w, const mh_channel_t *channels,
+    const int8_t *ring, uint32_t oldest, int8_t *out)
 {
     mh_convolve_piece_t pieces[MH_CONVOLVE_TAPS + 2], *piece = pieces; /* one more at the end of the ring, and the end */
     int32_t sums[TOGETHER];
-    const uint32_t *w = layer->weights;
     for (uint32_t left = layer->n_used; left > 0; left -= piece++->count) {
         const uint32_t room = layer->ring_size - oldest, run = layer->run < left ? layer->run : left;
         piece->in = ring + oldest;
@@ -108,8 +118,9 @@ static void convolve(const mh_convolution_t *layer, const int8_t *ring, uint32_t
     for (uint32_t first = 0; first < layer->n_outputs; first += TOGETHER) {
         const uint32_t left = layer->n_outputs - first, count = left < TOGETHER ? left : TOGETHER;
         for (uint32_t o = 0; o < count; o += 4) { w = layer->kernel(pieces, w, sums + o); }
-        finish(layer, layer->channels + first, layer->shifts + first, sums, out + first, out + first + count);
+        finish(layer, channels + first, sums, out + first, out + first + count);
     }
+    return w;
 }
 
 static APART void add(const mh_addition_t *how, int8_t *own, const int8_t *other, const int8_t *end)
@@ -133,6 +144,8 @@ static APART void add(const mh_addition_t *how, int8_t *own, const int8_t *other
 const int8_t *mh_convolve_push(mh_convolve_state_t *state, const mh_convolve_table_t *table, const int8_t *input)
 {
     const mh_convolution_t *layer = table->layers;
+    const uint32_t *weights = table->weights;
+    const mh_channel_t *channels = table->channels;
     int8_t *place = next_place(state, layer, 0);
     for (uint32_t i = 0; i < layer->n_inputs; ++i) { place[i] = input[i]; }
     for (uint32_t k = 0; k < table->n_layers; ++k) {
@@ -146,10 +159,12 @@ const int8_t *mh_convolve_push(mh_convolve_state_t *state, const mh_convolve_tab
         const uint32_t behind = (uint32_t)at->newest + layer->n_inputs, oldest = behind == layer->ring_size ? 0 : behind;
         int8_t *out = state->memory + table->output;
         if (k + 1u < table->n_layers) { out = next_place(state, layer + 1, k + 1u); }
-        convolve(layer, state->memory + layer->ring, oldest, out);
+        weights = convolve(layer, table->finish, weights, channels, state->memory + layer->ring, oldest, out);
+        channels += layer->n_outputs;
         if (layer->addition != 0) {
-            const uint32_t reader = layer->addition->layer + 1u; /* the layer whose newest input is what the other gave */
-            add(layer->addition, out, state->memory + table->layers[reader].ring + state->layers[reader].newest,
+            const mh_addition_t *addition = &table->additions[layer->addition - 1u];
+            const uint32_t reader = addition->layer + 1u; /* the layer whose newest input is what the other gave */
+            add(addition, out, state->memory + table->layers[reader].ring + state->layers[reader].newest,
                 out + layer->n_outputs);
         }
     }

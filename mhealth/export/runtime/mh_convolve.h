@@ -2,7 +2,8 @@
    is mhealth.dsp.Convolutions; tables are written by mhealth/export/_convolve.py.
 
    A layer keeps its latest inputs in a ring that is as long as its taps reach, and writes its outputs to the newest
-   place of the next layer's ring: nothing is copied, and what a later layer adds still lies there. */
+   place of the next layer's ring: nothing is copied, and what a later layer adds still lies there. Inputs that nobody
+   comes back to, those of a single tap, lie where those of other such layers lie. */
 #ifndef MH_CONVOLVE_H
 #define MH_CONVOLVE_H
 
@@ -39,10 +40,10 @@ typedef struct {
     bool own_is_wide;
 } mh_addition_t;
 
-/* How the sums of an output are rescaled, beside their shift. */
+/* How the sums of an output are rescaled: multiplier and shift as mh_rescaled takes them. */
 typedef struct {
-    int32_t bias;       /* less what the zero point of the inputs adds */
-    int32_t multiplier; /* as mh_rescaled takes it */
+    int32_t bias_and_shift; /* 64 * bias + shift + 32; the bias is less what the zero point of the inputs adds */
+    int32_t multiplier;
 } mh_channel_t;
 
 /* How a layer's sums of products become outputs. */
@@ -53,32 +54,37 @@ typedef enum {
 } mh_convolve_rounding_t;
 
 struct mh_convolution {
-    mh_convolve_kernel_t *kernel;  /* mh_convolve_any, or one for layers of this shape */
-    const uint32_t *weights;       /* of four outputs at a time: by tap, the oldest first, by input; see the macros */
-    const mh_channel_t *channels;
-    const int8_t *shifts;
-    const mh_addition_t *addition; /* or NULL */
-    uint32_t ring;                 /* where its ring starts in the memory */
-    uint16_t ring_size;            /* bytes: ((n_taps - 1) * dilation + 1) * n_inputs */
-    uint16_t run;                  /* inputs of a piece: those of a tap, or of all taps if they lie side by side */
-    uint16_t gap;                  /* bytes from a piece to the next one */
-    uint16_t n_used;               /* n_taps * n_inputs */
+    mh_convolve_kernel_t *kernel; /* mh_convolve_any, or one for layers of this shape */
+    uint32_t ring;                /* where its ring starts in the memory */
+    uint16_t ring_size;           /* bytes: ((n_taps - 1) * dilation + 1) * n_inputs */
+    uint16_t run;                 /* inputs of a piece: those of a tap, or of all taps if they lie side by side */
+    uint16_t gap;                 /* bytes from a piece to the next one */
+    uint16_t n_used;              /* n_taps * n_inputs */
     uint16_t n_inputs;
     uint16_t n_outputs;
-    uint16_t skipped;              /* inputs before the one that completes the first output */
+    uint16_t skipped;             /* inputs before the one that completes the first output */
     uint16_t stride;
-    int8_t silence;                /* zero point of the inputs */
-    int8_t zero_point;             /* of the outputs, as are the bounds */
+    int8_t silence;               /* zero point of the inputs */
+    int8_t zero_point;            /* of the outputs, as are the bounds */
     int8_t low;
     int8_t high;
-    uint8_t rounding;              /* mh_convolve_rounding_t */
+    uint8_t rounding;             /* mh_convolve_rounding_t */
+    uint8_t addition;             /* one more than its place among the table's; 0: none */
 };
+
+/* Turns the sums of products of a layer into the outputs from `out` to `end`. */
+typedef void mh_convolve_finish_t(
+    const mh_convolution_t *layer, const mh_channel_t *channel, const int32_t *sum, int8_t *out, const int8_t *end);
 
 typedef struct {
     const mh_convolution_t *layers;
-    uint32_t output;    /* where the latest output lies in the memory, behind all rings */
+    const uint32_t *weights;        /* layer by layer: of four outputs at a time, by tap, the oldest first, by input */
+    const mh_channel_t *channels;   /* layer by layer */
+    const mh_addition_t *additions;
+    mh_convolve_finish_t *finish;   /* of all layers */
+    uint32_t output;                /* where the latest output lies in the memory */
     uint16_t n_layers;
-    uint16_t n_outputs; /* of the last layer */
+    uint16_t n_outputs;             /* of the last layer */
 } mh_convolve_table_t;
 
 typedef struct {
@@ -87,7 +93,7 @@ typedef struct {
 } mh_convolve_layer_t;
 
 typedef struct {
-    int8_t *memory;              /* the caller's: table->output + table->n_outputs bytes */
+    int8_t *memory;              /* the caller's: as many bytes as the table's writer says */
     mh_convolve_layer_t *layers; /* the caller's: n_layers */
 } mh_convolve_state_t;
 
@@ -97,6 +103,9 @@ void mh_convolve_init(mh_convolve_state_t *state, const mh_convolve_table_t *tab
 /* Take an input, one number for each of the first layer's inputs; return the output that it completes, or NULL.
    It stays where it is until the next one. */
 const int8_t *mh_convolve_push(mh_convolve_state_t *state, const mh_convolve_table_t *table, const int8_t *input);
+
+/* For layers of any kind, and, smaller, for those of MH_CONVOLVE_DOWN. */
+mh_convolve_finish_t mh_convolve_finish_any, mh_convolve_finish_down;
 
 /* For layers of any shape: a word holds an input's weights of four outputs as bytes, 128 added; from the lowest byte on,
    of outputs 0, 2, 1 and 3. */
