@@ -30,6 +30,9 @@ _INPUTS = "inputs.json"
 _DECIDING = ("_kernels", "core", "crf", "dsp", "labeling", "metrics", "nn", "segmentation", "sparse")
 """Packages of `mhealth` that learn, label and score."""
 
+_EXPORTS = "_fixed"
+"""How kernels begin that only `mhealth.export` uses."""
+
 _SHARED = ("experiments/_arms.py", "experiments/_ludb.py")
 """What experiments with fits learn and score with."""
 
@@ -102,9 +105,9 @@ def deciding_code(step: Step) -> str:
     while isinstance(work, partial):
         work = work.func
     paths = [path for package in _DECIDING for path in sorted((ROOT / "mhealth" / package).rglob("*.py"))]
+    paths = [path for path in paths if not path.name.startswith(_EXPORTS)]
     own = sys.modules[work.__module__].__file__
-    shared = [ROOT / path for path in _SHARED if (ROOT / path).is_file()]
-    return _hash((*paths, *shared, Path(str(own))))
+    return _hash((*paths, *(ROOT / path for path in _SHARED), Path(str(own))))
 
 
 _hashes: dict[tuple[Path, ...], str] = {}

@@ -66,7 +66,7 @@ def make_labeler(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
 
 def ludb(run: Run) -> tuple[list[Case], list[Case]]:
     """Return LUDB with the leads like QTDB's: four folds to learn from, one to measure."""
-    from experiments.networks._ground import of_leads
+    from experiments._ludb import of_leads
     from mhealth.cli._evaluate import split
 
     cases = [of_leads(case, TRAINED_ON) for case in run.cases("ludb", run.settings["ludb_records"])]

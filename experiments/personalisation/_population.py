@@ -33,7 +33,7 @@ LARGEST_ODDS = 20.0
 
 def ludb(run: Run) -> list[Case]:
     """Return the population's recordings, with leads like those of QTDB."""
-    from experiments.networks._ground import of_leads
+    from experiments._ludb import of_leads
 
     return [of_leads(case, TRAINED_ON) for case in run.cases("ludb", run.settings["ludb_records"])]
 

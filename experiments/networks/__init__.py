@@ -1,1 +1,0 @@
-"""Sparse codes and neural networks under the same CRF: accuracy, noise, labels needed, what their settings matter."""
