@@ -29,6 +29,9 @@ TOLERANCES = ("150ms", "tight")
 _EDGES = [0, 2]
 """Onset and offset among the points that are scored."""
 
+_FULL = ("sparse", "tcn", "unet", "neurokit2-dwt", "neurokit2-prominence", "prominence-delineator")
+"""Arms of a full run beside the structures."""
+
 Pairs = dict[str, list[tuple[Annotation, Spans]]]
 """Marks and waves of every record, by arm."""
 
@@ -74,10 +77,6 @@ def summary(run: Run, left: Mapping[str, Any]) -> Outcome:
         },
         left_out=[f"{NAMES[arm]}: {missing(arm) or 'not asked for'}." for arm in dict.fromkeys(absent)],
     )
-
-
-_FULL = ("sparse", "tcn", "unet", "neurokit2-dwt", "neurokit2-prominence", "prominence-delineator")
-"""Arms of a full run beside the structures."""
 
 
 def _waves(run: Run, left: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

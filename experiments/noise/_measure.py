@@ -81,7 +81,7 @@ def find(run: Run, arm: str, fold: int) -> dict[str, dict[str, Any]]:
         run.progress(of_kind[0].kind, len(left), len(plan))
         made = [
             # The same draws at every level: other ratios are the same noise, louder.
-            [disturbed(case, condition, noise, np.random.default_rng([run.seed, k, row]))
+            [disturbed(case, condition, noise, np.random.default_rng([run.seed, fold, k, row]))
              for row, case in enumerate(cases)]
             for condition in of_kind
         ]  # fmt: skip

@@ -30,6 +30,9 @@ _EDGES = [0, 2]
 _SMALLEST_LOSS = 1.0
 """Points of macro F1 below which no share of a loss is given."""
 
+_FULL = ("sparse", "tcn", "unet", "unet-hard", "neurokit2-dwt", "neurokit2-prominence")
+"""Arms of a full run."""
+
 Of = dict[tuple[str, str], DelineationScore]
 """Scores by arm and condition."""
 
@@ -65,9 +68,6 @@ def summary(run: Run, left: Mapping[str, Any]) -> Outcome:
         },
         left_out=[f"{NAMES[arm]}: {missing(arm) or 'not asked for'}." for arm in dict.fromkeys(absent)],
     )
-
-
-_FULL = ("sparse", "tcn", "unet", "unet-hard", "neurokit2-dwt", "neurokit2-prominence")
 
 
 def _has_marks(name: str) -> bool:
