@@ -6,6 +6,7 @@ What `_span_stream` does in floating point, with what a microcontroller has room
   continues does so where the next node is too far away in time or in nodes.
 * Best arcs are kept for the last `rows` nodes. Where the last committed node is so far behind, the first span of the
   best path is committed before its time.
+* What is certain by now is asked at one of `every` nodes only.
 * Where a commitment rules out the best path to a hypothesis, the second best one is looked for only if the table is
   `exact` and the commitment ends within `reach`. Else the hypothesis ends. The best path always lives on. With a lag
   longer than any span, as in an ECG, hypotheses share what is committed anyway.
@@ -180,16 +181,22 @@ def rebase(j, marks, settings, window):
 
 
 @njit(cache=True, nogil=True)
+def is_full(marks, settings):
+    """Return whether there is no row for another node before a span is committed."""
+    return marks[NEWEST] - marks[ROOT] >= settings[0][2] - 1
+
+
+@njit(cache=True, nogil=True)
 def commit(marks, settings, potentials, window, scratch, found, last):
     """Commit what ended `lag` ago on the best path of a stretch that ends at the newest row, all of it if `last`."""
-    n_states, rows, lag = settings[0][0], settings[0][2], settings[0][3]
+    n_states, lag = settings[0][0], settings[0][3]
     positions, _, _, _, before, started, linked, ended, _, _ = window
     j = newest = marks[NEWEST]
     y = 0
     for state in range(1, n_states):
         if ended[state] > ended[y]:
             y = state
-    is_full = newest - marks[ROOT] >= rows - 1
+    full = is_full(marks, settings)
     root, root_state, root_linked = marks[ROOT], -1, 0
     is_linked = 0
     count = 0
@@ -199,7 +206,7 @@ def commit(marks, settings, potentials, window, scratch, found, last):
             break
         i = arc >> 1
         is_due = j < newest and positions[newest] - positions[j] >= lag
-        is_early = i <= marks[ROOT] and is_full and j < newest and not is_due and root_state < 0
+        is_early = i <= marks[ROOT] and full and j < newest and not is_due and root_state < 0
         if last or is_due or is_early or root_state >= 0:
             if root_state < 0:
                 root, root_state, root_linked = j, y, is_linked
@@ -336,8 +343,10 @@ def push_node(position, potential, marks, settings, potentials, window, scratch,
     finish_newest(position, marks, settings, potentials, window, scratch)
     newest = marks[NEWEST]
     potentials[newest] = potential
-    find_arcs(newest, True, 0, marks, settings, potentials, window, scratch)
-    commit(marks, settings, potentials, window, scratch, found, False)
+    marks[N_FOUND] = 0
+    if marks[SINCE] % settings[0][5] == 0 or is_full(marks, settings):
+        find_arcs(newest, True, 0, marks, settings, potentials, window, scratch)
+        commit(marks, settings, potentials, window, scratch, found, False)
 
 
 @njit(cache=True, nogil=True)

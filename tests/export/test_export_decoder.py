@@ -57,6 +57,7 @@ def a_table(rng):
         lag=int(rng.integers(0, 600)),
         reach=reach,
         rows=int(rng.integers(reach + 2, 256)),
+        every=int(rng.choice([1, 2, 4])),
         exact=bool(rng.random() < 0.5),
     )
 

@@ -86,7 +86,7 @@ def test_c_and_twin_agree_on_a_cortex_m4(model):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("ecg-mcu", marks=pytest.mark.xfail(strict=True, reason="3.3 % of 72 MHz instead of 3")),
+        "ecg-mcu",
         "respiration-mcu",
         pytest.param("tcn-int8", marks=pytest.mark.xfail(strict=True, reason="as trained, 6 KB of flash too large")),
     ],

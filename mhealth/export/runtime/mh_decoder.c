@@ -9,6 +9,8 @@
    and a bit in `alive` for each state of which a new span may start here.
    Once a span is committed, the row at which it starts is no longer needed for that: started[0] then holds how many
    nodes it is long, and the byte after it its state and flags. */
+#include "mh_fast.h"
+
 #include "mh_decoder.h"
 
 #include "mh_fixed.h"
@@ -95,9 +97,9 @@ static void measure(mh_decoder_state_t *state, const mh_decoder_table_t *table, 
     }
 }
 
-/* The best of the spans `from` to `count` - 1 of a state, shortest first, that were measured. `scores` are those
-   of all starts, of which that of the shortest span lies at `slot`; `durations` NULL: they do not count. Raises *best and returns the length of the span in nodes,
-   or leaves it and returns 0. */
+/* The best of the spans `from` to `count` - 1 of a state, shortest first, that were measured. `scores` are those of all
+   starts, of which that of the shortest span lies at `slot`; `durations` NULL: they do not count. Raises *best and
+   returns the length of the span in nodes, or leaves it and returns 0. */
 static uint32_t best_span(const mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t y,
                           const int32_t *scores, const int16_t *durations, uint32_t slot, uint32_t from,
                           uint32_t count, int32_t *best)
@@ -390,6 +392,14 @@ static int is_full(const mh_decoder_state_t *state, const mh_decoder_table_t *ta
     return state->root + 1u >= table->rows;
 }
 
+/* Whether it is time to look for spans to commit, and the first one after the root may be old enough. */
+static int may_commit(const mh_decoder_state_t *state, const mh_decoder_table_t *table)
+{
+    if (is_full(state, table)) { return 1; }
+    return (state->since & (table->every - 1u)) == 0 && state->root > 1u &&
+           position_of(state, table, 0) - position_of(state, table, state->root - 1u) >= table->lag;
+}
+
 /* Commit what ended `lag` ago on the best path of a stretch that ends at the newest node, all of it if `last`; and its
    first span, where the rows are full. */
 static void commit(mh_decoder_state_t *state, const mh_decoder_table_t *table, int last)
@@ -482,10 +492,10 @@ void mh_decoder_push(mh_decoder_state_t *state, const mh_decoder_table_t *table,
         kept[2u * table->shown[i] + 1u] = shifts[2u * i + 1u];
     }
     measure(state, table, 0);
-    if (state->root > 1u && (position - position_of(state, table, state->root - 1u) >= table->lag || is_full(state, table))) {
+    if (may_commit(state, table)) {
         find_arcs(state, table, 0, 1, 0, NULL);
         commit(state, table, 0);
-    } /* else not even the first span after the root can be old enough */
+    }
 }
 
 void mh_decoder_close(mh_decoder_state_t *state, const mh_decoder_table_t *table, uint32_t position)

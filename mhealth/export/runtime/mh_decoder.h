@@ -40,6 +40,7 @@ typedef struct {
     uint8_t n_states, n_bins, n_chains, n_shown; /* n_states + n_chains <= 8 */
     uint8_t reach;                                 /* most intervals of a span, 127 at most */
     uint8_t rows;                                  /* nodes that are kept, reach + 2 at least */
+    uint8_t every;                                 /* nodes of which one asks what is certain by now: a power of two */
     uint8_t exact; /* whether second best paths are looked for where a commitment rules out the best one */
     /* A wave of a state that is top_from samples or longer ends in the middle of the upper 1 / top_part of its rise,
        which is looked for so far to either side of its end, in sums of top_box samples; top_box 0: no state does. */

@@ -191,7 +191,6 @@ static void stop_decoding(mh_pipeline_state_t *state, const mh_pipeline_table_t 
    holds it up. */
 static void advance(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, uint32_t to, mh_event_t *event)
 {
-    if (state->n_marked == 0 && state->is_decoding) { state->front = to; }
     while (state->front != to) {
         const int bad = is_marked(state, state->bad, state->front);
         if (bad && !state->is_bad) {
@@ -283,7 +282,7 @@ static void finish(mh_pipeline_state_t *state, const mh_pipeline_table_t *table,
 static void work(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
 {
     uint32_t to = state->judged;
-    pop(state, table, event);
+    if (is_holding(state)) { pop(state, table, event); }
     if (state->phase != IDLE) {
         uint32_t open;
         if (state->phase == RUNNING) {
@@ -296,7 +295,13 @@ static void work(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
                                                     : mh_segment_decided(&state->segment));
         if ((int32_t)(open - to) < 0) { to = open; }
     }
-    if ((int32_t)(to - state->front) > 0) { advance(state, table, to, event); }
+    if ((int32_t)(to - state->front) > 0) {
+        if (state->n_marked == 0 && state->is_decoding) { /* as mostly, nothing starts or stops */
+            state->front = to;
+        } else {
+            advance(state, table, to, event);
+        }
+    }
     if (state->phase == ENDING && state->is_drained && state->front == state->start + state->n_samples) {
         state->phase = IDLE;
     }

@@ -1,3 +1,5 @@
+#include "mh_fast.h"
+
 #include "mh_quality.h"
 
 #include "mh_fixed.h"

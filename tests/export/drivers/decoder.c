@@ -72,6 +72,7 @@ static void read_table(void)
     table.n_shown = (uint8_t)next();
     table.reach = (uint8_t)next();
     table.rows = (uint8_t)next();
+    table.every = (uint8_t)next();
     table.exact = (uint8_t)next();
     table.top_state = (uint8_t)next();
     table.top_from = (uint8_t)next();
