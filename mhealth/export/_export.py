@@ -116,7 +116,12 @@ def load_source(model: str, *, target: str) -> Source:
 
 
 def originals(source: Source) -> dict[str, EcgLabeler | BreathLabeler]:
-    """Return the models by name beside which the accuracy of a model is shown."""
+    """Return the models by name beside which the accuracy of a model is shown: for shipped ones, and converted ones.
+
+    Parameters
+    ----------
+    source : Source
+    """
     from mhealth.labeling import load
 
     if source.original is not None:
