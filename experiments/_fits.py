@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,8 @@ _DECIDING = ("_kernels", "core", "crf", "dsp", "labeling", "metrics", "nn", "seg
 _EXPORTS = "_fixed"
 """How kernels begin that only `mhealth.export` uses."""
 
-_SHARED = ("experiments/_arms.py", "experiments/_ludb.py")
-"""What experiments with fits learn and score with."""
+_TELLS = "experiments._experiment"
+"""What steps are made of, which decides nothing."""
 
 
 class Fits:
@@ -98,29 +98,34 @@ class Fits:
 def deciding_code(step: Step) -> str:
     """Return a hash of the code that decides what a step leaves, but for what is said of it.
 
-    That is the packages that learn, label and score, and the module that holds the step's work. Comments, docstrings
-    and layout do not count, nor does what draws or tells: changes to these leave a fit what it was.
+    That is the packages that learn, label and score, the module that holds the step's work, and what experiments share
+    of which it imports. Comments, docstrings and layout do not count, nor does what draws or tells: changes to these
+    leave a fit what it was.
     """
     work: Any = step.work
     while isinstance(work, partial):
         work = work.func
     paths = [path for package in _DECIDING for path in sorted((ROOT / "mhealth" / package).rglob("*.py"))]
     paths = [path for path in paths if not path.name.startswith(_EXPORTS)]
-    own = sys.modules[work.__module__].__file__
-    return _hash((*paths, *(ROOT / path for path in _SHARED), Path(str(own))))
+    own = Path(str(sys.modules[work.__module__].__file__))
+    return _hash((*paths, *_shared(own), own))
 
 
-_hashes: dict[tuple[Path, ...], str] = {}
+@cache
+def _shared(module: Path) -> list[Path]:
+    """Return the modules directly in `experiments` that a module imports."""
+    nodes = ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+    names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)} - {_TELLS}
+    return sorted(ROOT / f"{name.replace('.', '/')}.py" for name in names if name.startswith("experiments._"))
 
 
+@cache
 def _hash(paths: tuple[Path, ...]) -> str:
-    """Return a hash over what files mean; code that changes during a run is not what is at work in it."""
-    if paths not in _hashes:
-        digest = hashlib.sha256()
-        for path in paths:
-            digest.update(f"{path.name} {meaning(path.read_text(encoding='utf-8'))}\n".encode())
-        _hashes[paths] = digest.hexdigest()
-    return _hashes[paths]
+    """Return a hash over what files mean, once: code that changes during a run is not what is at work in it."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name} {meaning(path.read_text(encoding='utf-8'))}\n".encode())
+    return digest.hexdigest()
 
 
 def meaning(source: str) -> str:

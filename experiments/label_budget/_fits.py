@@ -46,7 +46,7 @@ def carry_out(fit: Fit, run: Run, before: Mapping[str, Any]) -> dict[str, Any] |
         "taught": len(taught),
         "scores": packed(scored(trained, given.tested(fit.fold))),
     }
-    if fit.arm == "sparse" or arm.active:
+    if arm.active or (fit.arm == "sparse" and fit.subjects == run.settings["start"]):  # others are chosen by it
         sure = {case.name: uncertainty(trained, case.recording) for case in unknown}
         left["uncertainty"] = {name: round(value, 5) for name, value in sure.items()}
     return left

@@ -17,12 +17,17 @@ DECIDES = ("records", "leads", "folds", "training")
 
 def steps(run: Run) -> list[Step]:
     """Return a step a fit."""
-    from experiments.label_budget._design import fits
+    from experiments.label_budget._design import ARMS, Fit, fits
     from experiments.label_budget._fits import carry_out
 
     settings = dict(run.settings)
-    given = {name: settings[name] for name in DECIDES}
-    return [Step(fit.name, partial(carry_out, fit), fit._asdict() | given) for fit in fits(settings)]
+
+    def decides(fit: Fit) -> dict[str, Any]:
+        arm = ARMS[fit.arm]
+        names = (*DECIDES, *(("subjects", "start") if arm.active else ()))  # it goes from one number to the next
+        return {"of": arm._asdict() | fit._asdict()} | {name: settings[name] for name in names}
+
+    return [Step(fit.name, partial(carry_out, fit), decides(fit)) for fit in fits(settings)]
 
 
 def conclude(run: Run, left: Mapping[str, Any]) -> Outcome:
