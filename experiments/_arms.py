@@ -35,7 +35,7 @@ COLOURS = dict(
         strict=True,
     )
 )
-"""Of Okabe and Ito, told apart by everybody; the last two are always drawn with another marker."""
+"""Of Okabe and Ito, told apart by everybody; rules beyond their eight have markers of their own where they meet."""
 
 STEPS = {"unet": 1500, "tcn": 3000}
 """Steps of a network's training here: half as many as on all leads of LUDB, so that an experiment ends in an hour."""

@@ -79,7 +79,8 @@ def curves(of_time: Mapping[str, Mapping[str, Curve]], outcomes: Mapping[str, Ma
         for arm, found in outcomes.items():
             recall, precision, _ = of_waves(found[label])
             if arm in PEERS:
-                row[2].plot(100 * recall, 100 * precision, "x", color=COLOURS[arm], label=NAMES[arm])
+                marker = "x+*"[PEERS.index(arm)]
+                row[2].plot(100 * recall, 100 * precision, marker, color=COLOURS[arm], label=NAMES[arm])
             else:
                 row[2].plot(100 * recall, 100 * precision, color=COLOURS[arm], linewidth=1.4, label=NAMES[arm])
         row[0].set(xlabel="time of other labels that is called (%)", ylabel=f"time of {label} that is called (%)")

@@ -35,7 +35,7 @@ def _panels(levels: Mapping[str, Sequence[float]]) -> tuple[Figure, dict[str, Ax
     grid = figure.subplots(n_rows, 3, sharey=True, squeeze=False).ravel()
     for axes, kind in zip(grid, levels, strict=False):
         title, label = _AXES[kind]
-        axes.set(title=title, xlabel=label)
+        axes.set(title=title, xlabel=label, xticks=levels[kind])
         axes.title.set_fontsize(10)
         axes.grid(alpha=0.3)
         if kind in KINDS or kind == "clipped":
