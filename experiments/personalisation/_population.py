@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from experiments._experiment import Run
 from experiments._statistics import auroc
@@ -160,4 +161,6 @@ def foreignness(
     rows, is_new = np.concatenate([here, there]), np.arange(len(here) + len(there)) >= len(here)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000))
     parts = StratifiedKFold(min(5, int(is_new.sum()), int((~is_new).sum())), shuffle=True, random_state=seed)
-    return cross_val_predict(model, rows, is_new, cv=parts, method="decision_function"), is_new
+    # One thread: sums split over several would depend on how many there are.
+    with threadpool_limits(1):
+        return cross_val_predict(model, rows, is_new, cv=parts, method="decision_function"), is_new
