@@ -1,12 +1,15 @@
 # The project's front door: `make help`. Every target sets up .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-embedded bench lint clean
+.PHONY: help demo test test-embedded bench docs lint clean
 
 BIN := .venv/bin
 READY := .venv/.ready
 # The peers that the benchmarks run beside pin other versions (NeuroKit2 needs pandas < 3), so they live apart.
 BENCH := .venv/bench/bin
 BENCH_READY := .venv/bench/.ready
+# What the site is built with needs none of what mhealth needs, and the other way round.
+DOCS := .venv/docs/bin
+DOCS_READY := .venv/docs/.ready
 # What compiles for microcontrollers and emulates them, and the Debian packages it is in.
 EMBEDDED_TOOLS := gcc arm-none-eabi-gcc qemu-system-arm aarch64-linux-gnu-gcc qemu-aarch64
 EMBEDDED_PACKAGES := gcc libc6-dev gcc-arm-none-eabi qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
@@ -52,13 +55,18 @@ test-embedded: $(READY)  ## install emulators of microcontrollers (apt), and pro
 bench: $(BENCH_READY)  ## measure speed beside NeuroKit2 and prominence-delineator
 	@$(BENCH)/python -m experiments.benchmarks.speed $(ARGS)
 
+docs: $(DOCS_READY)  ## run the course, and build the documentation as a site (site/index.html)
+	@$(BIN)/python docs/course/render.py
+	@$(DOCS)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . site
+	@echo "site/index.html"
+
 lint: $(READY)  ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
 clean:  ## remove the environment and everything that can be made again
-	rm -rf .venv demo build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv demo build dist site .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp, so that a second call is instant and needs no network.
@@ -74,4 +82,10 @@ $(BENCH_READY): $(READY)
 	@echo "Setting up .venv/bench with the peers (once; a minute or two) ..."
 	@$(BIN)/python -m venv .venv/bench
 	@$(BENCH)/python -m pip $(QUIETLY) -e '.[bench]' || { echo "$(OFFLINE)"; exit 1; }
+	@touch $@
+
+$(DOCS_READY): $(READY) docs/requirements.txt
+	@echo "Setting up .venv/docs with Sphinx (once; half a minute) ..."
+	@$(BIN)/python -m venv .venv/docs
+	@$(DOCS)/python -m pip $(QUIETLY) -r docs/requirements.txt || { echo "$(OFFLINE)"; exit 1; }
 	@touch $@
