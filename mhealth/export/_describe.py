@@ -51,6 +51,10 @@ class Layout(NamedTuple):
         Functions of the template, by the member of ``mh_describer_t`` that they are.
     begin : str
         Statements that start a lead.
+    reads_scale : bool
+        Whether the running scale at a candidate is needed to describe it.
+    is_fast : bool
+        Whether the time that stages take is worth flash: not beside a network that takes ten times as much.
     """
 
     template: str
@@ -60,6 +64,8 @@ class Layout(NamedTuple):
     values: dict[str, int]
     callbacks: dict[str, str]
     begin: str = ""
+    reads_scale: bool = True
+    is_fast: bool = True
 
 
 class Describer(Protocol):
@@ -352,7 +358,6 @@ class NetworkDescriber:
             ("mh_convolve_layer_t", "network_layers", sizes["layers"]),
             ("int8_t", "network_memory", sizes["memory"]),
             ("int8_t", "network_logits", sizes["logits"]),
-            ("uint8_t", "network_probabilities", sizes["probabilities"]),
             ("uint8_t", "network_is_drained", 0),
             ("int16_t", "dense", self.network.n_dense),
             ("mh_code_t", "hidden_first", len(self.emission.threshold)),
@@ -365,6 +370,8 @@ class NetworkDescriber:
             members=members,
             values={},
             callbacks={"open": "open_stretch", "measure": "measure", "drain": "drain", "ready": "ready"},
+            reads_scale=False,
+            is_fast=self.profile == "speed",
         )
 
 

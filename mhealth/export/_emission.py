@@ -151,13 +151,15 @@ class EmissionTable:
             value = getattr(self, field.name)
             if isinstance(value, LayerTable):
                 n_rows, n_columns = value.weights.shape
-                weights = f"{name}_{field.name}" if n_rows else "NULL"
+                weights, multipliers = f"{name}_{field.name}", f"{name}_{field.name}_multipliers"
                 if n_rows:
                     parts.append(c_array("uint32_t", weights, packed(value.weights)))
-                parts.append(c_array("int32_t", f"{name}_{field.name}_multipliers", value.multipliers))
+                    parts.append(c_array("int32_t", multipliers, value.multipliers))
+                else:
+                    weights = multipliers = "NULL"
                 members.append(
-                    f"    .{field.name} = {{.weights = {weights}, .multipliers = {name}_{field.name}_multipliers, "
-                    f".n_rows = {n_rows}, .n_columns = {n_columns}}}"
+                    f"    .{field.name} = {{.weights = {weights}, .multipliers = {multipliers}, .n_rows = {n_rows}, "
+                    f".n_columns = {n_columns}}}"
                 )
             elif isinstance(value, np.ndarray):
                 parts.append(c_array("int16_t", f"{name}_{field.name}", value))

@@ -190,7 +190,6 @@ class NetworkTable:
             "memory": self.layers.memory_bytes,
             "layers": len(self.layers.layers),
             "logits": self.n_rows * (self.n_classes + 1),
-            "probabilities": self.n_rows * self.n_classes,
         }
 
     def to_c(self, name: str, *, profile: Literal["size", "speed"] = "size") -> str:

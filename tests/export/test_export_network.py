@@ -37,10 +37,7 @@ def write_table(folder, table, profile="size") -> None:
         f"static int8_t memory[{sizes['memory']}];",
         f"static mh_convolve_layer_t layers[{sizes['layers']}];",
         f"static int8_t logits[{sizes['logits']}];",
-        f"static uint8_t probabilities[{sizes['probabilities']}];",
-        "static mh_network_state_t network = {"
-        "    .layers = {memory, layers}, .logits = logits, .probabilities = probabilities,",
-        "};\n",
+        "static mh_network_state_t network = {.layers = {memory, layers}, .logits = logits};\n",
     ]
     (folder / "network_table.h").write_text("\n".join(lines))
 
@@ -72,17 +69,17 @@ def scales_of(samples) -> np.ndarray:
 
 
 def said_by_twin(samples, scales, candidates, table=TABLE) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits beside probabilities of all outputs, and what describes candidates."""
+    """Return the logits of all outputs, and what describes candidates."""
     twin = table.open()
     twin.push(samples, scales)
     twin.drain()
-    return np.concatenate([twin.logits, twin.probabilities], axis=1), twin.describe(candidates)
+    return twin.logits, twin.describe(candidates)
 
 
 def parsed(numbers) -> tuple[np.ndarray, np.ndarray]:
     """Return outputs and descriptions that the driver wrote."""
     found, at = {-1: [], -2: []}, 0
-    sizes = {-1: 2 * TABLE.n_classes + 1, -2: TABLE.n_dense}
+    sizes = {-1: TABLE.n_classes + 1, -2: TABLE.n_dense}
     while at < len(numbers):
         kind = int(numbers[at])
         found[kind].append(numbers[at + 1 : at + 1 + sizes[kind]])
@@ -137,7 +134,7 @@ def test_chunks_do_not_matter_to_the_twin(rng):
         twin.push(samples[part], scales[part])
     twin.drain()
     expected, described = said_by_twin(samples, scales, np.arange(0, 700, 3))
-    np.testing.assert_array_equal(np.concatenate([twin.logits, twin.probabilities], axis=1), expected)
+    np.testing.assert_array_equal(twin.logits, expected)
     np.testing.assert_array_equal(twin.describe(np.arange(0, 700, 3)), described)
 
 

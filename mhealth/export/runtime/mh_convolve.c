@@ -98,7 +98,7 @@ void mh_convolve_finish_any(
 }
 
 /* Sums that wait to be finished together. */
-#define TOGETHER 32
+#define TOGETHER 20
 
 /* Compute a layer's outputs from its ring, and return where the weights of the next layer are. */
 static const uint32_t *convolve(

@@ -14,6 +14,7 @@
 #include "mh_decoder.h"
 
 #include "mh_fixed.h"
+#include "mh_parts.h"
 
 #define NEVER (-(1 << 30))  /* score of what cannot be; with anything added to it, below BARELY */
 #define BARELY (-(1 << 29)) /* all others lie above */
@@ -26,6 +27,9 @@
 #define SPAN_CONTINUED 0x08u
 #define SPAN_AT_START 0x10u
 #define SPAN_AT_END 0x20u
+
+/* Whether second best paths are looked for. */
+static int is_exact(const mh_decoder_table_t *table) { return MH_WITH_SECOND_BEST && table->exact != 0; }
 
 static uint32_t fewer(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
@@ -221,7 +225,7 @@ static void rebase(mh_decoder_state_t *state, const mh_decoder_table_t *table)
             if (scores[i] > BARELY) { scores[i] = mh_max(scores[i] + change, FLOOR); }
         }
     }
-    for (k = 0; k < n && table->exact; ++k) {
+    for (k = 0; k < n && is_exact(table); ++k) {
         for (i = 0; i < reach; ++i) { state->at.totals[i * n + k] -= state->total[k]; }
     }
     for (k = 0; k < n; ++k) { state->total[k] = 0; }
@@ -264,7 +268,7 @@ static void enter(mh_decoder_state_t *state, const mh_decoder_table_t *table, co
     find_starts(state, table, 0, chained);
     for (y = 0; y < n; ++y) {
         state->at.middles[y * table->reach + slot] = state->newest[3u * n + y];
-        if (!table->exact) { continue; }
+        if (!is_exact(table)) { continue; }
         state->at.onsets[slot * n + y] = state->newest[n + y];
         state->at.offsets[slot * n + y] = state->newest[2u * n + y];
         state->at.totals[slot * n + y] = state->total[y];
@@ -300,7 +304,7 @@ static uint32_t is_kept(const mh_decoder_state_t *state, const mh_decoder_table_
 {
     const uint32_t from = ago + (arc & 0x7fu), bit = (arc & GOES_ON) != 0 ? (uint32_t)table->n_states + table->chain[y] : y;
     if (arc == 0 || from > state->root) { return 0; }
-    return (uint32_t)*set_of(state, table, table->exact ? state->at.kept : state->at.alive, from) >> bit & 1u;
+    return (uint32_t)*set_of(state, table, is_exact(table) ? state->at.kept : state->at.alive, from) >> bit & 1u;
 }
 
 /* Hypotheses of a node at or after the root whose best path passes the root, as bits. */
@@ -363,12 +367,12 @@ static void restart(mh_decoder_state_t *state, const mh_decoder_table_t *table, 
    is exact and there are scores from the root on, else end the hypothesis. */
 static void restrict_to_root(mh_decoder_state_t *state, const mh_decoder_table_t *table)
 {
-    const int exact = table->exact && state->root <= table->reach;
+    const int exact = is_exact(table) && state->root <= table->reach;
     uint32_t ago, intact = 0; /* nodes in a row without any change */
     for (ago = state->root; ago > 0 && intact < table->reach; --ago) {
         const uint32_t kept = kept_of(state, table, ago);
         const uint32_t lost = *set_of(state, table, state->at.alive, ago) & ~kept;
-        if (table->exact) { *set_of(state, table, state->at.kept, ago) = (uint8_t)kept; }
+        if (is_exact(table)) { *set_of(state, table, state->at.kept, ago) = (uint8_t)kept; }
         ++intact;
         if (lost == 0) { continue; }
         intact = 0;
@@ -589,7 +593,7 @@ static int finish_wave(mh_decoder_state_t *state, const mh_decoder_table_t *tabl
     if (table->peak[y] == MH_PEAK_OF_CHORD && (int32_t)(offset - oldest) > 1) {
         event->peak = farthest_from_chord(signal, oldest, offset);
     }
-    if (table->top_box != 0 && y == table->top_state && offset - onset >= table->top_from && oldest == onset) {
+    if (MH_WITH_TOPS && table->top_box != 0 && y == table->top_state && offset - onset >= table->top_from && oldest == onset) {
         offset = middle_of_top(table, signal, onset, offset, newest);
     }
     if (table->peak[y] == MH_PEAK_AT_OFFSET) { event->peak = offset; }

@@ -33,28 +33,6 @@ static int8_t compressed(const mh_network_table_t *table, int32_t value, int32_t
     return mh_to_int8(table->nothing + (value < 0 ? -code : code));
 }
 
-/* Keep an output, and how probable the classes are. */
-static void keep(mh_network_state_t *state, const mh_network_table_t *table, const int8_t *output)
-{
-    const uint32_t n = table->n_classes, slot = state->n_outputs & (table->n_rows - 1u);
-    int8_t *logits = state->logits + slot * (n + 1u);
-    uint8_t *probabilities = state->probabilities + slot * n;
-    int32_t highest = output[0];
-    for (uint32_t c = 1; c <= n; ++c) { highest = mh_max(highest, output[c]); }
-    uint32_t total = 0;
-    for (uint32_t c = 0; c <= n; ++c) {
-        const uint32_t below = (uint32_t)(highest - output[c]);
-        logits[c] = output[c];
-        total += below < table->n_exponentials ? table->exponentials[below] : 0u;
-    }
-    for (uint32_t c = 0; c < n; ++c) {
-        const uint32_t below = (uint32_t)(highest - output[c + 1]);
-        const uint32_t weight = below < table->n_exponentials ? table->exponentials[below] : 0u;
-        probabilities[c] = (uint8_t)((weight * 255u + total / 2u) / total);
-    }
-    ++state->n_outputs;
-}
-
 /* Hand inputs to the layers. */
 static bool advance(mh_network_state_t *state, const mh_network_table_t *table, const int8_t *inputs)
 {
@@ -62,9 +40,11 @@ static bool advance(mh_network_state_t *state, const mh_network_table_t *table, 
     if (output == 0) { return false; }
     if (state->early > 0) {
         --state->early;
-    } else {
-        keep(state, table, output);
+        return true;
     }
+    const uint32_t n = table->n_classes + 1u;
+    int8_t *logits = state->logits + (state->n_outputs++ & (table->n_rows - 1u)) * n;
+    for (uint32_t c = 0; c < n; ++c) { logits[c] = output[c]; }
     return true;
 }
 
@@ -125,6 +105,27 @@ static void read_odds(const mh_network_state_t *state, const mh_network_table_t 
     }
 }
 
+/* Add how probable the classes are at an output, in parts of 255. That is worked out anew for each candidate: it takes
+   less time than RAM is worth. */
+static void add_probabilities(
+    const mh_network_state_t *state, const mh_network_table_t *table, uint32_t slot, int16_t *sums)
+{
+    const uint32_t n = table->n_classes;
+    const int8_t *logits = state->logits + slot * (n + 1u);
+    uint32_t weights[MH_NETWORK_CLASSES + 1], total = 0;
+    int32_t highest = INT8_MIN;
+    for (uint32_t c = 0; c <= n; ++c) { highest = mh_max(highest, logits[c]); }
+    for (uint32_t c = 0; c <= n; ++c) {
+        const uint32_t below = (uint32_t)(highest - logits[c]);
+        weights[c] = below < table->n_exponentials ? table->exponentials[below] : 0u;
+        total += weights[c];
+    }
+    for (uint32_t c = 0; c < n; ++c) {
+        const uint32_t probability = (weights[c + 1u] * 255u + total / 2u) / total;
+        sums[c] = (int16_t)(sums[c] + (int32_t)probability);
+    }
+}
+
 void mh_network_describe(
     const mh_network_state_t *state, const mh_network_table_t *table, uint32_t position, int16_t *dense)
 {
@@ -136,18 +137,13 @@ void mh_network_describe(
     }
     const uint32_t newest = state->n_outputs - 1u, mask = table->n_rows - 1u;
     const a_view_t view = {newest, (int32_t)(newest - q), (int32_t)(newest < mask ? newest : mask), mask};
-    int16_t rows[2][MH_NETWORK_CLASSES]; /* log odds of output j at j & 1 */
-    int32_t known = INT32_MAX;           /* the later output of the two in `rows` */
     for (uint32_t k = 0; k < table->n_near; ++k) {
         /* On the line between the middles of two outputs, in halves of samples. */
         const int32_t halves = 2 * (r + table->near[k]) - ((int32_t)stride - 1);
         const int32_t j = divided(halves, (uint32_t)whole), part = halves - whole * j;
-        const int16_t *first = rows[j & 1], *second = rows[(j + 1) & 1];
-        if (known != j + 1) {
-            if (known != j) { read_odds(state, table, slot_of(view, j), rows[j & 1]); }
-            read_odds(state, table, slot_of(view, j + 1), rows[(j + 1) & 1]);
-            known = j + 1;
-        }
+        int16_t first[MH_NETWORK_CLASSES], second[MH_NETWORK_CLASSES];
+        read_odds(state, table, slot_of(view, j), first);
+        read_odds(state, table, slot_of(view, j + 1), second);
         for (uint32_t c = 0; c < n_classes; ++c) {
             const int32_t sum = whole * first[c] + part * (second[c] - first[c]);
             *dense++ = (int16_t)divided(sum + (int32_t)stride, (uint32_t)whole);
@@ -157,8 +153,7 @@ void mh_network_describe(
         int32_t j = divided(r + mean->start, stride);
         for (uint32_t c = 0; c < n_classes; ++c) { dense[c] = 0; }
         for (uint32_t left = mean->count; left > 0; --left, j += table->step) {
-            const uint8_t *row = state->probabilities + slot_of(view, j) * n_classes;
-            for (uint32_t c = 0; c < n_classes; ++c) { dense[c] = (int16_t)(dense[c] + row[c]); }
+            add_probabilities(state, table, slot_of(view, j), dense);
         }
         for (uint32_t c = 0; c < n_classes; ++c, ++dense) {
             *dense = (int16_t)((*dense * mean->factor + (1 << 15)) >> 16);

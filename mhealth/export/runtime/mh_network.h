@@ -52,7 +52,6 @@ typedef struct {
 typedef struct {
     mh_convolve_state_t layers; /* with the caller's memory */
     int8_t *logits;             /* the caller's: n_rows * (n_classes + 1), of the latest outputs */
-    uint8_t *probabilities;     /* the caller's: n_rows * n_classes, in parts of 255 */
     uint32_t position;          /* samples so far */
     uint32_t n_outputs;         /* outputs so far; output j is about samples j * stride to (j + 1) * stride - 1 */
     int32_t filtered;           /* high-pass filter, Q20.12 */

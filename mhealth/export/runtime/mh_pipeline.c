@@ -30,7 +30,8 @@ void mh_pipeline_init(mh_pipeline_state_t *state, const mh_pipeline_table_t *tab
     mh_decoder_init(&state->decoder, buffers->decoder);
     state->bad = buffers->bad;
     state->clipped = buffers->clipped;
-    state->queue = buffers->queue;
+    state->gaps = buffers->gaps;
+    state->scales = buffers->scales;
     state->potentials = buffers->potentials;
     state->shifts = buffers->shifts;
     state->position = state->judged = state->front = 0;
@@ -75,6 +76,7 @@ static void start_stretch(mh_pipeline_state_t *state, const mh_pipeline_table_t 
     state->phase = RUNNING;
     state->start = state->position;
     state->n_samples = 0;
+    state->proposed = state->described = 0;
     state->is_drained = 0;
     mh_scale_init(&state->scale, table->scale, state->scale.blocks);
     mh_segment_init(&state->segment, table->segment, state->segment.groups, state->segment.splits);
@@ -135,7 +137,9 @@ static int propose(mh_pipeline_state_t *state, const mh_pipeline_table_t *table,
         uint32_t place = (uint32_t)state->first + state->n_waiting;
         if (state->n_waiting == table->n_queue) { continue; } /* cannot be: the gap has room */
         if (place >= table->n_queue) { place -= table->n_queue; }
-        state->queue[place] = candidate;
+        state->gaps[place] = (uint8_t)(candidate.position - state->proposed);
+        if (state->scales != NULL) { state->scales[place] = candidate.scale_q8; }
+        state->proposed = candidate.position;
         state->n_waiting++;
     }
     return 1;
@@ -213,10 +217,16 @@ static void advance(mh_pipeline_state_t *state, const mh_pipeline_table_t *table
     }
 }
 
+/* Where the first candidate of the queue lies. */
+static uint32_t position_of_first(const mh_pipeline_state_t *state)
+{
+    return state->described + state->gaps[state->first];
+}
+
 /* The last sample that the first candidate of the queue may know of; the stretch may end before. */
 static uint32_t limit_of_first(const mh_pipeline_state_t *state, const mh_pipeline_table_t *table)
 {
-    const uint32_t limit = state->queue[state->first].position + table->lookahead;
+    const uint32_t limit = position_of_first(state) + table->lookahead;
     return limit < table->warm_up ? table->warm_up : limit;
 }
 
@@ -225,7 +235,7 @@ static int is_ready(const mh_pipeline_state_t *state, const mh_pipeline_table_t 
 {
     uint32_t position, limit;
     if (state->n_waiting == 0 || is_holding(state)) { return 0; }
-    position = state->queue[state->first].position;
+    position = position_of_first(state);
     if ((int32_t)(state->start + position - state->judged) >= 0) { return 0; }
     limit = limit_of_first(state, table);
     if (limit >= state->n_samples) {
@@ -239,16 +249,20 @@ static int is_ready(const mh_pipeline_state_t *state, const mh_pipeline_table_t 
    before. */
 static int describe(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
 {
-    const mh_candidate_t *candidate = &state->queue[state->first];
-    const uint32_t history = state->signal.mask + 1u, n = state->n_samples, at = state->start + candidate->position;
+    const mh_candidate_t candidate = {
+        position_of_first(state),
+        state->scales != NULL ? state->scales[state->first] : 0,
+    };
+    const uint32_t history = state->signal.mask + 1u, n = state->n_samples, at = state->start + candidate.position;
     const uint32_t limit = limit_of_first(state, table);
     advance(state, table, at, event);
     if (state->front != at) { return 0; }
-    table->describer->describe(model, candidate, n > history ? n - history : 0u, n - 1u, limit < n ? limit : n - 1u,
+    table->describer->describe(model, &candidate, n > history ? n - history : 0u, n - 1u, limit < n ? limit : n - 1u,
                                state->potentials, state->shifts);
     if (state->is_decoding && (state->n_marked == 0 || !is_marked(state, state->bad, at))) {
-        mh_decoder_push(&state->decoder, table->decoder, candidate->position, state->potentials, state->shifts);
+        mh_decoder_push(&state->decoder, table->decoder, candidate.position, state->potentials, state->shifts);
     }
+    state->described = candidate.position;
     state->first = (uint16_t)(state->first + 1u == table->n_queue ? 0u : state->first + 1u);
     state->n_waiting--;
     return 1;
@@ -290,7 +304,7 @@ static void work(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
         } else {
             finish(state, table, model, event);
         }
-        open = state->start + (state->n_waiting > 0 ? state->queue[state->first].position
+        open = state->start + (state->n_waiting > 0 ? position_of_first(state)
                                : state->is_drained  ? state->n_samples
                                                     : mh_segment_decided(&state->segment));
         if ((int32_t)(open - to) < 0) { to = open; }
@@ -315,7 +329,7 @@ mh_status_t mh_pipeline_step(mh_pipeline_state_t *state, const mh_pipeline_table
     if (state->ended) { return MH_ERR_ENDED; }
     event->label = MH_NO_EVENT;
     take(state, table, model, sample);
-    if (describer->settle == NULL) {
+    if (!MH_WITH_SETTLING || describer->settle == NULL) {
         work(state, table, model, event);
     } else {
         mh_event_t inner;
@@ -355,7 +369,7 @@ mh_status_t mh_pipeline_flush(mh_pipeline_state_t *state, const mh_pipeline_tabl
         if (state->phase == RUNNING) { end_stretch(state, table, model); }
         while ((code = mh_quality_drain(&state->quality, table->quality)) != MH_NO_CODE) { judge(state, code); }
     }
-    if (describer->settle == NULL) {
+    if (!MH_WITH_SETTLING || describer->settle == NULL) {
         finish_lead(state, table, model, event);
         return MH_OK;
     }

@@ -68,7 +68,8 @@ typedef struct {
     mh_decoder_state_t decoder;
     uint8_t *bad;          /* bits of the lead's samples: not usable */
     uint8_t *clipped;      /* did not fit 16 bits */
-    mh_candidate_t *queue; /* a ring */
+    uint8_t *gaps;         /* a queue, in a ring: samples of a candidate that waits from the one before */
+    uint32_t *scales;      /* the running scale at it, NULL if its description has no use for that */
     int16_t *potentials;   /* of one candidate */
     int8_t *shifts;
     uint32_t position;   /* samples taken */
@@ -76,6 +77,8 @@ typedef struct {
     uint32_t front;      /* samples that the decoder has dealt with */
     uint32_t start;      /* of the stretch */
     uint32_t n_samples;  /* of the stretch */
+    uint32_t proposed;   /* in the stretch, where the last candidate of the queue lies, */
+    uint32_t described;  /* and the one before its first */
     uint32_t bad_since;  /* where the latest unusable part starts */
     uint32_t clipped_before; /* one more than the latest sample before those in the ring that did not fit; 0: none */
     uint16_t wait;       /* samples before which no stretch starts */
@@ -101,7 +104,8 @@ typedef struct {
     mh_scale_value_t *segment_groups;
     uint16_t *segment_splits;
     mh_decoder_buffers_t decoder;
-    mh_candidate_t *queue; /* n_queue */
+    uint8_t *gaps;         /* n_queue */
+    uint32_t *scales;      /* n_queue, or NULL */
     int16_t *potentials;   /* 4 n_states */
     int8_t *shifts;        /* 2 n_states */
 } mh_pipeline_buffers_t;

@@ -5,7 +5,7 @@
 #include "mh_fixed.h"
 
 /* Read a million times a minute: worth its 100 bytes, also where a compiler is told to save them. */
-#ifdef __GNUC__
+#if MH_WITH_SPEED && defined(__GNUC__)
 #define MH_SEGMENT_INLINE static inline __attribute__((always_inline))
 #else
 #define MH_SEGMENT_INLINE static inline
@@ -113,8 +113,9 @@ static int mh_segment_is_peak(const mh_segment_state_t *state, const mh_segment_
     const int32_t least = threshold > INT32_MAX ? INT32_MAX : (int32_t)threshold;
     const uint32_t sight = (uint32_t)(mh_max(table->reach, table->arm) + table->half);
     const int16_t *const x = mh_segment_beside(state, signal, state->position, sight, sight);
-    if (x != NULL) { return mh_segment_sides(state, table, signal, x, sign, least); }
-    return mh_segment_sides(state, table, signal, NULL, sign, least);
+    /* With SPEED there is a copy of all this that does not ask for every sample where it lies. */
+    if (MH_WITH_SPEED && x == NULL) { return mh_segment_sides(state, table, signal, NULL, sign, least); }
+    return mh_segment_sides(state, table, signal, x, sign, least);
 }
 
 /* Return where the gap from the last candidate to `stop` bends, or the last candidate if it does not bend enough; tell

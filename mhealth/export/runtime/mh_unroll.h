@@ -2,8 +2,10 @@
 #ifndef MH_UNROLL_H
 #define MH_UNROLL_H
 
+#include "mh_parts.h"
+
 /* Before a loop: so many rounds a turn. */
-#if defined(__GNUC__) && !defined(__clang__)
+#if MH_WITH_SPEED && defined(__GNUC__) && !defined(__clang__)
 #define MH_UNROLL _Pragma("GCC unroll 4")
 #define MH_UNROLL_TWICE _Pragma("GCC unroll 2")
 #else

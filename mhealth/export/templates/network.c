@@ -9,7 +9,6 @@ static void open_stretch(void *model)
     state->network.layers.memory = state->network_memory;
     state->network.layers.layers = state->network_layers;
     state->network.logits = state->network_logits;
-    state->network.probabilities = state->network_probabilities;
     state->network_is_drained = 0;
     mh_network_init(&state->network, &@name@_network);
 }

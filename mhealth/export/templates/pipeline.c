@@ -34,7 +34,8 @@ mh_status_t @name@_start(@name@_state_t *state, uint32_t version, size_t size)
         .segment_groups = state->segment_groups,
         .segment_splits = state->segment_splits,
         .decoder = MH_DECODER_BUFFERS(&state->decoder),
-        .queue = state->queue,
+        .gaps = state->gaps,
+        .scales = @scales@,
         .potentials = state->potentials,
         .shifts = state->shifts,
     };

@@ -1,6 +1,6 @@
 /* Reads how many candidates follow, by how many outputs each is described late, and them; then how many samples follow,
-   and for each the sample and the running scale. Writes -1, logits and probabilities of every output, and -2 and what
-   describes a candidate, as they come. */
+   and for each the sample and the running scale. Writes -1 and the logits of every output, and -2 and what describes a
+   candidate, as they come. */
 #include "harness.h"
 #include "network_table.h" /* `table`, and the state `network` with its memory */
 
@@ -18,10 +18,9 @@ static int32_t take(void)
 static void show(uint32_t before)
 {
     if (network.n_outputs == before) { return; }
-    const uint32_t slot = before & (table.n_rows - 1u), n = table.n_classes;
+    const uint32_t slot = before & (table.n_rows - 1u), n = table.n_classes + 1u;
     put(-1);
-    for (uint32_t c = 0; c <= n; ++c) { put(network.logits[slot * (n + 1u) + c]); }
-    for (uint32_t c = 0; c < n; ++c) { put(network.probabilities[slot * n + c]); }
+    for (uint32_t c = 0; c < n; ++c) { put(network.logits[slot * n + c]); }
 }
 
 static void describe(uint32_t position)
