@@ -185,7 +185,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Draw mean AUROC of LUDB's rhythms and diagnoses against the number of subjects that were learned from."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
     for axes, group in zip(figure.subplots(1, 2, sharey=True), GROUPS, strict=True):
         own = table[(table["data set"] == "ludb") & (table["target"] == group)]
         sizes = list(dict.fromkeys(own["subjects"]))
@@ -201,7 +201,8 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set(title=f"LUDB, {group}", xlabel="subjects learned from", xticks=range(len(sizes)), xticklabels=sizes)
         axes.grid(axis="y", alpha=0.3)
     figure.axes[0].set_ylabel("AUROC, subjects not seen")
-    figure.axes[1].legend(frameon=False, fontsize=8, loc="lower right")
+    handles, texts = figure.axes[1].get_legend_handles_labels()
+    figure.legend(handles, texts, frameon=False, fontsize=8, loc="outside right upper")
     return figure
 
 

@@ -170,7 +170,7 @@ def draw(metrics: Mapping[str, float], counts: list[int]) -> Figure:
     """Draw macro F1 against the number of labelled beats, and what is reached without any."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
     flat = {GENERAL: ("#000000", "-"), OTHERS: ("#009e73", "--"), UNLABELLED[2]: ("#8a9099", ":")}
     for axes, tolerance in zip(figure.subplots(1, 2), TOLERANCES, strict=True):
         for arm, (colour, dashes) in flat.items():
@@ -187,7 +187,8 @@ def draw(metrics: Mapping[str, float], counts: list[int]) -> Figure:
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.minorticks_off()
         axes.grid(axis="y", alpha=0.3)
-    figure.axes[1].legend(frameon=False, fontsize=8, loc="lower right")
+    handles, texts = figure.axes[1].get_legend_handles_labels()
+    figure.legend(handles, texts, frameon=False, fontsize=8, loc="outside right upper")
     return figure
 
 
