@@ -4,7 +4,9 @@
 # # 1. The signal
 #
 # What an electrocardiogram (ECG) is as numbers, how large, long and fast its waves are, and what wearing a recorder
-# adds. [All pages](README.md) · next: [2. Segments](02_segments.md)
+# adds.
+#
+# [All pages](README.md) · next: [2. Segments](02_segments.md)
 
 # %%
 import matplotlib.pyplot as plt
@@ -36,9 +38,9 @@ print(annotation.spans.of(channel="II").to_frame()[["label", "onset", "peak", "o
 #
 # In each beat the atria depolarise (**P wave**), then the ventricles (**QRS complex**), which then repolarise (**T
 # wave**). Between them the signal is near its baseline: the *PQ segment* while the AV node holds the impulse back, the
-# *ST segment* while all of the ventricle is depolarised, and *TP* until the next beat. Leads differ in the size and
-# sign of the waves, hardly in their times: here the QRS complex is a tall R wave in II, and an R wave with an S wave
-# below the baseline in V2.
+# *ST segment* while the ventricles are depolarised throughout, and *TP* until the next beat. Leads differ in the size
+# and sign of the waves, hardly in their times: here the QRS complex is a tall R wave in II, and an R wave with an S
+# wave below the baseline in V2.
 #
 # A labelled wave is a *span* with an onset, a peak and an offset; `offset` is the first sample after it. The people who
 # marked LUDB left the first and the last beat out on purpose: the P wave at 1.2 s has no mark. So marks come with the
@@ -52,7 +54,7 @@ for channel, start, stop in annotation.annotated:
 # ## How large, how long, how fast
 #
 # Lead II of everybody: how high a wave is above the chord between its edges, how long, and the frequency below which
-# half of the power lies of what is above the chord.
+# half of the power of this bump lies.
 
 
 # %%
@@ -183,8 +185,8 @@ for start, stop, reason in zip(*unusable_spans(codes), strict=True):
 # 3. Filter `lead` with `scipy.signal.butter(2, 0.5, "high", fs=..., output="sos")`, once with `sosfilt` and once with
 #    `sosfiltfilt`. Compare the ST segments. Which of the two could run on a watch?
 # 4. At which SNR of muscle noise is the standard deviation of the noise as large as the median P wave of the table?
-# 5. Make `Recording.signals` of somebody with `np.nan_to_num`, that is with zeros for what is missing, and judge it
-#    with `SignalQuality`. What changes?
+# 5. Put zeros for what is missing (`np.nan_to_num`) into the last `signal`, and judge it again. What changes? And if
+#    the dropout lasted 0.3 s?
 #
 # <details><summary>Hints</summary>
 #
@@ -194,6 +196,7 @@ for start, stop, reason in zip(*unusable_spans(codes), strict=True):
 #    the peaks that it hits; averaging lowers all of them, but does not fold frequencies above 50 Hz into those below.
 # 3. `sosfiltfilt` runs over the recording forwards and backwards: no shift, but it needs the future.
 # 4. Power is the square of the standard deviation: SNR = 20 log10(SD of the lead / SD of the noise).
-# 5. A stretch of zeros is *flat* instead of *dropout*, after half a second; shorter ones are taken for signal.
+# 5. Zeros are told as *flat* instead of *dropout*, if they last half a second; a shorter hole is taken for signal, with
+#    edges that look like waves.
 #
 # </details>

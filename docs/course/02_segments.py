@@ -4,8 +4,9 @@
 # # 2. Segments
 #
 # A labelling changes about six times a beat, but a lead has hundreds of samples a second. This page finds the few
-# moments that matter, without any label. [1. The signal](01_signal.md) · [all pages](README.md) · next: [3.
-# Codes](03_codes.md)
+# moments that matter, without any label.
+#
+# [1. The signal](01_signal.md) · [all pages](README.md) · next: [3. Codes](03_codes.md)
 
 # %%
 from dataclasses import replace
@@ -88,7 +89,7 @@ for (label, point), found in near.items():
 # %% [markdown]
 # Peaks are met within a few milliseconds, edges within the spread of experts, whose marks of one edge differ between
 # leads by 7 to 14 ms for P waves and QRS complexes. The T onset is hardly better than by chance: it is so gradual that
-# experts differ by 25 ms. An even grid misses everything by a quarter of its step on average, whatever it is.
+# marks of it differ by 25 ms. An even grid misses everything by a quarter of its step on average, whatever it is.
 #
 # ## Few or near
 #

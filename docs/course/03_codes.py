@@ -3,8 +3,9 @@
 # %% [markdown]
 # # 3. Codes
 #
-# What a lead looks like around a candidate, in a few numbers, learned from recordings that nobody has marked. [2.
-# Segments](02_segments.md) · [all pages](README.md) · next: [4. CRF](04_crf.md)
+# What a lead looks like around a candidate, in a few numbers, learned from recordings that nobody has marked.
+#
+# [2. Segments](02_segments.md) · [all pages](README.md) · next: [4. CRF](04_crf.md)
 
 # %%
 import matplotlib.pyplot as plt
@@ -28,8 +29,8 @@ rng = np.random.default_rng(0)
 # ## Windows
 #
 # Around each candidate of lead II a window of 0.4 s is cut, in 40 bins, and its mean and slope are taken out: where the
-# baseline is says nothing about waves. Then it is divided by the running scale and *compressed*, $x \mapsto x / (|x| +
-# 0.25)$, so that a P wave is not lost beside a QRS complex ten times as high.
+# baseline is says nothing about waves. Then it is divided by the running scale and *compressed*,
+# $x \mapsto x / (|x| + 0.25)$, so that a P wave is not lost beside a QRS complex ten times as high.
 
 # %%
 window = Window(before=0.2, after=0.2, n_points=40, detrend="linear")
@@ -183,11 +184,11 @@ save_figure(figure, "figures/03_weights.png", dpi=90)
 # Blue atoms speak for the wave (with a positive coefficient), orange ones against it. Codes can be looked at: an error
 # of the model is an atom with a wrong weight, or a window that no atom describes.
 #
-# In these hands codes tell more than the windows that they were made of: which atom is used is not linear in the
-# window. Yet half of the P and T peaks are missed. Some of it is the strict question (the next candidate 20 ms further
-# is wrong), but most is not: 0.4 s around one candidate do not tell a small P wave from a bump of the baseline, and
-# each candidate is judged alone. That a T wave follows each QRS complex, and that there is one P wave a beat at most,
-# is knowledge about *sequences*: [the next page](04_crf.md).
+# For P and T waves codes tell a linear model more than the windows that they were made of, since which atom is used is
+# not linear in the window. Yet half of the P and T peaks are missed. Some of it is the strict question (the next
+# candidate 20 ms further is wrong), but most is not: 0.4 s around one candidate do not tell a small P wave from a bump
+# of the baseline, and each candidate is judged alone. That a T wave follows each QRS complex, and that there is one P
+# wave a beat at most, is knowledge about *sequences*: [the next page](04_crf.md).
 #
 # ## Exercises
 #
@@ -203,10 +204,10 @@ save_figure(figure, "figures/03_weights.png", dpi=90)
 #
 # <details><summary>Hints</summary>
 #
-# 1. Beyond some size more atoms lower the error on training people only.
-# 2. A code of four atoms cannot describe noise, so it leaves most of it out: sparse coding is a filter.
+# 1. Draw both against the number of atoms. Where the two curves part, further atoms describe these people only.
+# 2. Four atoms can describe little noise, so most of it is left out: sparse coding is a filter.
 # 3. `experiments/dictionary_transfer` asks this of four data sets, with intervals.
 # 4. `mhealth` uses 0.2 s, 0.8 s and 2 s.
-# 5. Windows count by their power: hundred times that of a P wave in a QRS complex.
+# 5. Windows count by their power, and heights are squared in it.
 #
 # </details>

@@ -4,8 +4,9 @@
 # # 4. CRF
 #
 # A conditional random field (CRF) labels all candidates of a lead at once. This page begins with one so small that it
-# can be added up by hand, and ends with three of them on people that they have not seen. [3. Codes](03_codes.md) · [all
-# pages](README.md) · next: [5. Evaluation](05_evaluation.md)
+# can be added up by hand, and ends with three of them on people that they have not seen.
+#
+# [3. Codes](03_codes.md) · [all pages](README.md) · next: [5. Evaluation](05_evaluation.md)
 
 # %%
 from itertools import pairwise, product
@@ -70,9 +71,9 @@ print("third interval   each on its own: P {1:.2f}, Q {2:.2f}".format(*alone[2])
 print("                    in the chain: P {1:.2f}, Q {2:.2f}".format(*marginals[2]))
 
 # %% [markdown]
-# The chain has made up its mind, because of what stands before and after. These are *marginals*: the probability of a
-# state in one interval, summed over all labellings. The best whole labelling (*MAP*, found by Viterbi's recursion) and
-# the best state of every single interval need not be the same; always say which one is meant.
+# The chain leans towards Q, because of what stands before and after. These are *marginals*: the probability of a state
+# in one interval, summed over all labellings. The best whole labelling (*MAP*, found by Viterbi's recursion) and the
+# best state of every single interval need not be the same; always say which one is meant.
 #
 # ## From marks to states
 #
@@ -262,6 +263,7 @@ save_figure(figure, "figures/04_labels.png", dpi=90)
 table = models["chain"].structure.transition(models["chain"].weights_)
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(1, 1.5), layout="constrained")
 image = left.imshow(np.where(np.isfinite(table), table, np.nan), cmap="PuOr", vmin=-3, vmax=3)
+left.set_facecolor("#8a9099")
 left.set_xticks(range(6), ECG_GRAMMAR.states)
 left.set_yticks(range(6), ECG_GRAMMAR.states)
 left.set(xlabel="to", ylabel="from", title="chain: transitions")
@@ -278,8 +280,8 @@ save_figure(figure, "figures/04_learned.png", dpi=90)
 # %% [markdown]
 # ![A table of transition weights, and curves of duration scores](figures/04_learned.png)
 #
-# White transitions are forbidden. The peaks of the durations are those of [page
-# 1](01_signal.md#how-large-how-long-how-fast), learned from marks through the likelihood and not measured one by one.
+# Grey transitions are forbidden. The durations peak near those of [page 1](01_signal.md#how-large-how-long-how-fast),
+# learned through the likelihood of all marks and not measured one by one.
 #
 # ## Exercises
 #

@@ -4,7 +4,9 @@
 # # 5. Evaluation
 #
 # A labeler is trained here, and judged: what counts as found, on whom, how sure that is, and what its probabilities are
-# worth. [4. CRF](04_crf.md) · [all pages](README.md)
+# worth.
+#
+# [4. CRF](04_crf.md) · [all pages](README.md)
 
 # %%
 from dataclasses import replace
@@ -88,8 +90,8 @@ save_figure(figure, "figures/05_tolerance.png", dpi=90)
 # %% [markdown]
 # ![F1 of offsets against the tolerance, for P, QRS and T](figures/05_tolerance.png)
 #
-# 150 ms is the tolerance of the standard (ANSI/AAMI EC57), and wider than a P wave: it asks whether a wave is there.
-# Windows near the spread of experts ask where. `score_delineation` gives both, and the errors in milliseconds:
+# 150 ms is the tolerance of the standard (ANSI/AAMI EC57), and longer than a P wave lasts: it asks whether a wave is
+# there. Windows near the spread of experts ask where. `score_delineation` gives both, and the errors in milliseconds:
 
 # %%
 cases = [(people.annotations[k], alone[k]) for k in tests]
