@@ -105,13 +105,18 @@ def _recall(score: DelineationScore, label: str) -> float:
     return float(score.counts().sensitivity[ECG_WAVES.index(label), _EDGES].mean())
 
 
+def _precision(score: DelineationScore, label: str) -> float:
+    """Return the share of the found onsets and offsets that an expert marked within 150 ms, in per cent."""
+    return float(score.counts().ppv[ECG_WAVES.index(label), _EDGES].mean())
+
+
 def _range(score: DelineationScore) -> float:
     """Return how far apart the recalls of the labels are."""
     return float(np.ptp([_recall(score, label) for label in ECG_WAVES]))
 
 
 def _scores(run: Run, scores: Mapping[str, DelineationScore]) -> tuple[dict[str, float], pd.DataFrame]:
-    """Return F1, recall and false P waves with intervals."""
+    """Return F1, recall, precision and false P waves with intervals."""
     figures: dict[str, Callable[[DelineationScore], float]] = {
         **{
             f"{tolerance}.{label}": partial(_f1, label=label, tolerance=tolerance)
@@ -120,6 +125,7 @@ def _scores(run: Run, scores: Mapping[str, DelineationScore]) -> tuple[dict[str,
         },
         **{f"recall.{label}": partial(_recall, label=label) for label in ECG_WAVES},
         "recall.range": _range,
+        **{f"precision.{label}": partial(_precision, label=label) for label in ECG_WAVES},
         "false_p": lambda score: score.false_p_per_beat,
     }
     metrics: dict[str, float] = {}
@@ -128,7 +134,8 @@ def _scores(run: Run, scores: Mapping[str, DelineationScore]) -> tuple[dict[str,
         for figure, of in figures.items():
             found = _estimate(run, score, of)
             kind, _, label = figure.partition(".")
-            name = {"recall": f"recall.{arm}.{label}", "false_p": f"false_p.{arm}"}.get(kind, f"f1.{arm}.{figure}")
+            names = {kind: f"{kind}.{arm}.{label}" for kind in ("recall", "precision")} | {"false_p": f"false_p.{arm}"}
+            name = names.get(kind, f"f1.{arm}.{figure}")
             metrics |= found.metrics(name)
             rows.append((arm, figure, *found))
     return metrics, pd.DataFrame(rows, columns=["arm", "figure", "value", "low", "high"])
