@@ -36,7 +36,7 @@ EPILOG = examples(
     ("mhealth export ecg --check --out blue_pill/", "and its proof, on emulators (make test-embedded installs them)"),
     ("mhealth export tcn-int8 --target cortex-m4 --profile speed --out m4/", "a network, in fast code"),
     ("mhealth export respiration --fs 10 --out belt/", "breathing; the converter's rate is checked"),
-    ("mhealth export my.npz --calibrate night1.edf --out mine/", "a model of your own, and recordings that it will see"),
+    ("mhealth export my.npz --calibrate night1.edf --out mine/", "a model of your own; what it will see"),
     ("mhealth export ecg --evaluate ludb --data /data/ludb --out blue_pill/", "accuracy before and after"),
 )
 
