@@ -38,7 +38,7 @@ class Wearing:
 USUAL = Wearing(loud=1 / 8, recorded=0.6, bursts=0.5)
 
 HARD = Wearing(loud=0.4, recorded=0.8, bursts=0.3)
-"""For networks that see far enough to find in noise what several beats have in common (`experiments/networks`)."""
+"""For networks that see far enough to find in noise what several beats have in common (`experiments/noise`)."""
 
 
 @dataclass
