@@ -93,6 +93,15 @@ def test_copies_are_as_noisy_as_is_wished():
         NetworkEmission(wearing="soft")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "precision", "sizes"),
+    [("tcn", "int8", (16, 16)), ("tcn", "float32", (64, 32)), ("unet", "int8", (64, 32))],
+)
+def test_layers_above_a_network_for_microcontrollers_are_small(architecture, precision, sizes):
+    settings = NetworkEmission(architecture=architecture, precision=precision).settings
+    assert (settings.n_first, settings.n_second) == sizes
+
+
 def test_a_precision_that_is_not_there_is_refused():
     with pytest.raises(InvalidParameterError, match="precision='int4' must be 'float32' or 'int8'"):
         NetworkEmission(precision="int4")
