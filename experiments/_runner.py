@@ -114,7 +114,10 @@ def carry_out(
     manifest["sittings"].append({"command": command, "started": _now(), **now})
     _write_json(out / MANIFEST, manifest)
 
-    # One thread in the linear algebra: sums split over several would depend on how many there are.
+    # One thread in the linear algebra: sums split over several would depend on how many there are. What is loaded later
+    # is not limited, and SciPy brings a library of its own.
+    import scipy.linalg  # noqa: F401
+
     with Bar(terminal) as bar, threadpool_limits(1):
         progress = _Progress(bar)
         run = Run(data=data, settings=settings, seed=seed, folder=out, progress=progress)
