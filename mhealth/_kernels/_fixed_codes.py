@@ -49,13 +49,10 @@ def signal_windows(signal, first, positions, scales, start, widths, inverse_mome
 
 
 @njit(cache=True, nogil=True)
-def context_windows(context, fraction, scales, knee, windows):
-    """Compress windows in ADC units with `fraction` bits after the point: int16 (n, n_points) to Q1.14."""
-    bins = np.empty(context.shape[1], np.int64)
+def context_windows(context, scales, knee, windows):
+    """Compress windows in 1/256 ADC units, int64 (n, n_points), to Q1.14."""
     for i in range(context.shape[0]):
-        for b in range(bins.size):
-            bins[b] = context[i, b] * (256 >> fraction)
-        compress_window(bins, level_of(scales[i], knee), windows[i])
+        compress_window(context[i], level_of(scales[i], knee), windows[i])
 
 
 @njit(cache=True, nogil=True)

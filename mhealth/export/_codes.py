@@ -113,25 +113,20 @@ class CodesTable:
         Atoms a window may take.
     knee : int
         Share of the running scale at which compression comes half way, Q4.12.
-    context_fraction : int
-        Bits after the point of the context's windows.
     """
 
     windows: tuple[WindowTable, ...]
     dictionaries: tuple[DictionaryTable, ...]
     n_nonzero: int
     knee: int
-    context_fraction: int = 0
 
     @classmethod
-    def of(cls, model: Model, *, context_fraction: int = 0) -> CodesTable:
+    def of(cls, model: Model) -> CodesTable:
         """Return the table of a model.
 
         Parameters
         ----------
         model : Model
-        context_fraction : int, default=0
-            Bits after the point of the context's windows, in ADC units: 0 to 8.
 
         Raises
         ------
@@ -153,14 +148,11 @@ class CodesTable:
         knee = round(features.knee * 2**_KNEE_BITS)
         if not 0 < knee < 2**16:
             raise InvalidParameterError(f"knee={features.knee!r} cannot be exported; expected less than 16.")
-        if not 0 <= context_fraction <= 8:
-            raise InvalidParameterError(f"context_fraction={context_fraction!r} must be 0 to 8.")
         return cls(
             windows=tuple(WindowTable.of(window, rate=features.rate) for window in features.windows),
             dictionaries=tuple(DictionaryTable.of(dictionary) for dictionary in model.dictionaries),
             n_nonzero=model.n_nonzero,
             knee=knee,
-            context_fraction=context_fraction,
         )
 
     @property
@@ -226,8 +218,7 @@ class CodesTable:
             f"    .windows = {f'{name}_windows' if windows else 'NULL'},\n"
             f"    .dictionaries = {f'{name}_dictionaries' if dictionaries else 'NULL'},\n"
             f"    .knee = {self.knee},\n    .n_windows = {len(windows)},\n"
-            f"    .n_context = {len(dictionaries) - len(windows)},\n    .n_nonzero = {self.n_nonzero},\n"
-            f"    .context_fraction = {self.context_fraction}\n}};\n"
+            f"    .n_context = {len(dictionaries) - len(windows)},\n    .n_nonzero = {self.n_nonzero}\n}};\n"
         )
         return "\n".join(parts)
 
@@ -258,7 +249,7 @@ class CodesTwin:
         signal: NDArray[np.int16],
         positions: NDArray[np.int64],
         scales: NDArray[np.int64],
-        context: Sequence[NDArray[np.int16]] = (),
+        context: Sequence[NDArray[np.int32]] = (),
         *,
         first: int = 0,
     ) -> list[NDArray[np.int64]]:
@@ -274,7 +265,7 @@ class CodesTwin:
                 table.knee, out,
             )  # fmt: skip
         for values, out in zip(context, windows[len(table.windows) :], strict=True):
-            context_windows(values.astype(np.int64), table.context_fraction, scale, table.knee, out)
+            context_windows(values.astype(np.int64), scale, table.knee, out)
         return windows
 
     def push(
@@ -282,7 +273,7 @@ class CodesTwin:
         signal: NDArray[np.int16],
         positions: NDArray[np.int64],
         scales: NDArray[np.int64],
-        context: Sequence[NDArray[np.int16]] = (),
+        context: Sequence[NDArray[np.int32]] = (),
         *,
         first: int = 0,
     ) -> Codes:
@@ -295,8 +286,8 @@ class CodesTwin:
         positions : ndarray of int64, shape (n,)
         scales : ndarray of int64, shape (n,)
             Running scale at each, in 1/256 ADC units.
-        context : sequence of ndarray of int16, each (n, n_points)
-            Windows of the context, in ADC units.
+        context : sequence of ndarray of int32, each (n, n_points)
+            Windows of the context, in 1/256 ADC units.
         first : int, default=0
             Sample before which the signal is unknown: the oldest one in the ring.
 

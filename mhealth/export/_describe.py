@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BeatDescriber", "BreathDescriber", "Describer", "Layout", "NetworkDescriber", "describer_of"]
 
-_CONTEXT_FRACTION = 1
-"""Bits after the point of the average beat in ADC units: it spans up to ±16383 of them, and half a unit is one per cent
-of a wave of 50."""
-
 
 class Layout(NamedTuple):
     """How a describer lies in C.
@@ -160,7 +156,7 @@ class BeatDescriber:
         warm_up = round(features.warm_up * features.rate)
         return cls(
             beats=BeatsTable.of(features.context, warm_up=warm_up, history_samples=ring),
-            codes=CodesTable.of(model, context_fraction=_CONTEXT_FRACTION),
+            codes=CodesTable.of(model),
             emission=EmissionTable.of(model),
         )
 
@@ -186,8 +182,7 @@ class BeatDescriber:
         beats.end()
         newest = np.minimum(self.beats.ready_at(limits), len(signal) - 1)
         described = beats.describe(positions, limits, newest, scales)
-        context = [_of_context(window) for window in (described.before, described.after)]
-        codes = self.codes.open().push(signal, positions, scales, context)
+        codes = self.codes.open().push(signal, positions, scales, [described.before, described.after])
         return self.emission.open().push(described.rhythm, codes)
 
     def settled(self, events: list[Event]) -> list[Event]:
@@ -202,7 +197,6 @@ class BeatDescriber:
         members = (
             ("mh_beats_state_t", "beats", 0),
             ("int32_t", "average", 2 * self.beats.n_points),
-            ("int16_t", "context", 2 * self.beats.n_points),
             ("int16_t", "dense", len(self.emission.of_dense.weights)),
             *coder_members(self.codes, self.emission),
         )
@@ -211,7 +205,7 @@ class BeatDescriber:
             includes=("mh_beats.h", "mh_codes.h", "mh_emission.h"),
             tables="\n".join(tables),
             members=members,
-            values={"n_points": self.beats.n_points, "drop": 8 - _CONTEXT_FRACTION},
+            values={"n_points": self.beats.n_points},
             callbacks={"open": "open_stretch", "take": "take", "close": "close_stretch", "ready": "ready"},
         )
 
@@ -378,19 +372,12 @@ class NetworkDescriber:
 def coder_members(codes: CodesTable, emission: EmissionTable) -> Sequence[tuple[str, str, int]]:
     """Return the members of a state that codes and emission work in."""
     return (
-        ("int32_t", "work", max(codes.longest, codes.most_atoms)),
+        ("int32_t", "work", max(codes.longest, codes.most_atoms + -codes.most_atoms % 4)),
         ("int16_t", "window", codes.longest),
         ("mh_code_t", "found", max(1, codes.n_codes)),
         ("mh_code_t", "hidden_first", len(emission.threshold)),
         ("mh_code_t", "hidden_second", len(emission.second_threshold)),
     )
-
-
-def _of_context(window: NDArray[np.int32]) -> NDArray[np.int16]:
-    """Return windows in 1/256 ADC units as the codes take them: as `to_context` in the template."""
-    drop = 8 - _CONTEXT_FRACTION
-    rounded = (window.astype(np.int64) + (1 << (drop - 1))) >> drop
-    return np.clip(rounded, -(2**15), 2**15 - 1).astype(np.int16)
 
 
 def no_codes(count: int) -> Codes:

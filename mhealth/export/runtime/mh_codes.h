@@ -22,7 +22,6 @@ typedef struct {
     const mh_dictionary_t *dictionaries; /* of the windows, then of those of the context */
     uint16_t knee;                       /* Q4.12 */
     uint8_t n_windows, n_context, n_nonzero;
-    uint8_t context_fraction;            /* bits after the point of the context's windows, 8 at most */
 } mh_codes_table_t;
 
 /* How much there is of a column. */
@@ -38,18 +37,21 @@ typedef struct {
     mh_code_t *codes; /* MH_CODES_SIZE(n_windows + n_context, n_nonzero) */
 } mh_codes_state_t;
 
-#define MH_CODES_WORK_SIZE(longest, most_atoms) ((longest) > (most_atoms) ? (longest) : (most_atoms))
+#define MH_CODES_FOURS(n) (((n) + 3u) & ~3u) /* sums come four at a time */
+#define MH_CODES_WORK_SIZE(longest, most_atoms)                                                                        \
+    ((longest) > MH_CODES_FOURS(most_atoms) ? (longest) : MH_CODES_FOURS(most_atoms))
 #define MH_CODES_SIZE(n_dictionaries, n_nonzero) ((n_dictionaries) * (n_nonzero))
 
-/* Sums of values times rows of four columns of weights: of every row, and of those that codes name. */
-void mh_sums(const uint32_t *weights, const int16_t *values, uint32_t count, int32_t sums[4]);
+/* Sums of values times rows of weights: of every row and n_columns columns, rounded up to four; and of the rows that
+   codes name and four columns. */
+void mh_sums(const uint32_t *weights, const int16_t *values, uint32_t count, uint32_t n_columns, int32_t *sums);
 void mh_sums_of_codes(const uint32_t *weights, const mh_code_t *codes, uint32_t count, int32_t sums[4]);
 
-/* Codes the windows of a candidate; returns the number of codes (values in Q3.12, not negative) written. An atom has two
-   columns, for positive coefficients and, n_atoms later, for negative ones; those of a dictionary follow those of the
-   one before. first, end, position: see mh_windows_cut. context: its windows one after the other, in ADC units with
-   context_fraction bits after the point; NULL if there are none. */
+/* Codes the windows of a candidate; returns the number of codes (values in Q3.12, not negative) written. An atom has
+   two columns, for positive coefficients and, n_atoms later, for negative ones; those of a dictionary follow those of
+   the one before. first, end, position: see mh_windows_cut. context: its windows one after the other, in 1/256 ADC
+   units, at most 2^30; NULL if there are none. */
 uint32_t mh_codes_push(mh_codes_state_t *state, const mh_codes_table_t *table, const mh_signal_t *signal,
-                       uint32_t first, uint32_t end, uint32_t position, uint32_t scale_q8, const int16_t *context);
+                       uint32_t first, uint32_t end, uint32_t position, uint32_t scale_q8, const int32_t *context);
 
 #endif

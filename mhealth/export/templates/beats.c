@@ -34,14 +34,11 @@ static void describe(void *model, const mh_candidate_t *candidate, uint32_t firs
     @name@_state_t *state = model;
     mh_codes_state_t codes = {state->work, state->window, state->found};
     mh_emission_state_t emission = {state->hidden_first, state->hidden_second};
-    uint32_t count, k;
+    uint32_t count;
     mh_beats_describe(&state->beats, &@name@_beats, &state->pipeline.signal, newest, candidate->position, limit,
                       candidate->scale_q8, state->average, state->average + @n_points@, state->dense);
-    for (k = 0; k < 2 * @n_points@; k++) {
-        state->context[k] = mh_to_int16((state->average[k] + (1 << (@drop@ - 1))) >> @drop@);
-    }
     count = mh_codes_push(&codes, &@name@_codes, &state->pipeline.signal, first, newest + 1u, candidate->position,
-                          candidate->scale_q8, state->context);
+                          candidate->scale_q8, state->average);
     mh_emission_push(&emission, &@name@_emission, state->dense, state->found, count, potentials, shifts);
 }
 

@@ -12,7 +12,8 @@ static int16_t ring[RING];
 static int32_t work[MH_CODES_WORK_SIZE(LONGEST, MOST_ATOMS)];
 static int16_t window[LONGEST];
 static mh_code_t found[MH_CODES_SIZE(N_DICTIONARIES, N_NONZERO) + 1], first_codes[N_FIRST], second_codes[N_SECOND];
-static int16_t context[N_CONTEXT + 1], dense[N_DENSE + 1], potentials[4 * N_STATES];
+static int32_t context[N_CONTEXT + 1];
+static int16_t dense[N_DENSE + 1], potentials[4 * N_STATES];
 static int8_t shifts[2 * N_STATES];
 
 static int32_t next(void)
@@ -37,7 +38,7 @@ int main(void)
             continue;
         }
         const uint32_t position = (uint32_t)next(), scale = (uint32_t)next(), first = (uint32_t)next();
-        for (uint32_t i = 0; i < n_context; i++) { context[i] = (int16_t)next(); }
+        for (uint32_t i = 0; i < n_context; i++) { context[i] = next(); }
         for (uint32_t i = 0; i < N_DENSE; i++) { dense[i] = (int16_t)next(); }
         count = mh_codes_push(&codes_state, &codes, &signal, first, n_samples, position, scale, context);
         for (uint32_t i = 0; i < n_codes; i++) { put(i < count ? found[i].column : -1); }
