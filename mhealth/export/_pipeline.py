@@ -40,8 +40,8 @@ _A_SECOND = 200
 """Candidates that are described a second at most, if they come faster than one a sample: far more than there are."""
 
 _ROWS = 40
-"""Candidates that the decoder keeps: those of the lag and the longest duration, but for the densest noise. All events of
-a tenth of LUDB and of NSTDB at 0 and -6 dB are as with 80; with 32 some are others."""
+"""Candidates that the decoder keeps: those of the lag and the longest duration, but for the densest noise. All events
+of 20 leads of LUDB and 4 of NSTDB at 0 and -6 dB are as with 80; with 32 some are others."""
 
 _LONGEST_GAP = 255
 """Samples between candidates that a byte holds."""
@@ -120,9 +120,7 @@ class PipelineTable:
             raise InvalidParameterError(
                 f"Candidates are up to {segment.longest_gap} samples apart; exported ones at most {_LONGEST_GAP}."
             )
-        decoder = DecoderTable.of(
-            task, model.weights, lag=max(0.0, labeler.lag - _group._slack(task)), rows=_ROWS
-        )
+        decoder = DecoderTable.of(task, model.weights, lag=max(0.0, labeler.lag - _group._slack(task)), rows=_ROWS)
         features = front_end.features
         # Candidates are no denser than extrema and splits can be, and wait until they may be described.
         density = min(1.0, 2 / (segment.reach + 1) + 1 / segment.shortest)
@@ -336,6 +334,7 @@ class PipelineTable:
             "SECOND_BEST": table.exact,
             "TOPS": table.top is not None,
             "SETTLING": "settle" in layout.callbacks,
+            "CODES": "mh_codes.h" in layout.includes,
         }
         parts = "".join(f"#define MH_WITH_{part} {int(is_needed)}\n" for part, is_needed in needed.items())
         return {

@@ -21,5 +21,8 @@
 #ifndef MH_WITH_SETTLING    /* a describer may make something else of events, see mh_pipeline.h */
 #define MH_WITH_SETTLING 1
 #endif
+#ifndef MH_WITH_CODES       /* emissions may read sparse codes */
+#define MH_WITH_CODES 1
+#endif
 
 #endif
