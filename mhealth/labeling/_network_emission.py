@@ -36,7 +36,7 @@ _LOOKAHEAD = {"unet": 0, "tcn": 76}
 
 
 SCHEDULE: dict[str, Any] = {
-    "unet": {"n_passes": 60, "learning_rate": 4e-3},
+    "unet": {"n_passes": 120, "learning_rate": 4e-3, "patience": 40},
     "tcn": {"n_passes": 120, "learning_rate": 6e-3},
 }
 
@@ -65,15 +65,15 @@ class NetworkEmission:
     precision : {"float32", "int8"}, default="float32"
         Of the network at work. In int8, as microcontrollers have it, the ranges are chosen by the recordings of `fit`.
     training : NetworkTraining, optional
-        Loss and schedule; 60 passes at a learning rate of 0.004 for a U-Net, 120 at 0.006 for a TCN by default, which
-        were the best of four and of two on one fold of LUDB; more passes where leads are few, to 1500 steps.
+        Loss and schedule; 120 passes at a learning rate of 0.004 for a U-Net, at 0.006 for a TCN by default, which were
+        the best of five and of two on one fold of LUDB; more passes where leads are few, to 1500 steps.
     input : NetworkInput, optional
         What is made of a lead before the network sees it.
     n_augmented : int, default=12
         Altered copies of each lead, among which passes draw.
     wearing : {"usual", "hard"}, default="usual"
         How noisy copies are: "hard" has noise as large as the waves in 40 % of them instead of 12.5 %. A U-Net then
-        finds far more in electrode motion, and loses 0.2 points of macro F1 on clean signals (`experiments/networks`).
+        finds far more in electrode motion, and loses 0.2 points of macro F1 on clean signals (`experiments/noise`).
     checkpoint : path-like, optional
         File that keeps the state of the training after each pass; `fit` goes on from there.
     log_dir : path-like, optional

@@ -22,21 +22,25 @@
 /* Both sums take four rows a turn: a taken branch costs a Cortex-M3 as much as two products. */
 #define FOURS(count) (MH_WITH_SPEED ? (count) & ~(uint32_t)3 : 0u)
 
-void mh_sums(const uint32_t *weights, const int16_t *values, uint32_t count, int32_t sums[4])
+void mh_sums(const uint32_t *weights, const int16_t *values, uint32_t count, uint32_t n_columns, int32_t *sums)
 {
-    const uint32_t *const end = weights + count, *const last = weights + FOURS(count);
-    int32_t first = 0, second = 0, third = 0, fourth = 0;
-    for (; weights != last; weights += 4, values += 4) {
-        ADD_ROW(weights[0], values[0]);
-        ADD_ROW(weights[1], values[1]);
-        ADD_ROW(weights[2], values[2]);
-        ADD_ROW(weights[3], values[3]);
+    const int32_t *const end_of_sums = sums + n_columns;
+    for (; sums < end_of_sums; sums += 4) {
+        const uint32_t *const end = weights + count, *const last = weights + FOURS(count);
+        const int16_t *value = values;
+        int32_t first = 0, second = 0, third = 0, fourth = 0;
+        for (; weights != last; weights += 4, value += 4) {
+            ADD_ROW(weights[0], value[0]);
+            ADD_ROW(weights[1], value[1]);
+            ADD_ROW(weights[2], value[2]);
+            ADD_ROW(weights[3], value[3]);
+        }
+        for (; weights != end; weights++, value++) { ADD_ROW(*weights, *value); }
+        sums[0] = first;
+        sums[1] = second;
+        sums[2] = third;
+        sums[3] = fourth;
     }
-    for (; weights != end; weights++, values++) { ADD_ROW(*weights, *values); }
-    sums[0] = first;
-    sums[1] = second;
-    sums[2] = third;
-    sums[3] = fourth;
 }
 
 void mh_sums_of_codes(const uint32_t *weights, const mh_code_t *codes, uint32_t count, int32_t sums[4])
@@ -56,21 +60,24 @@ void mh_sums_of_codes(const uint32_t *weights, const mh_code_t *codes, uint32_t 
     sums[3] = fourth;
 }
 
-/* Inner products of a window with all atoms, Q6.25. */
-static void correlate(const mh_dictionary_t *dictionary, const int16_t *window, int32_t *correlation)
+/* Inner products of a window with all atoms, Q6.25; returns the first of the largest. */
+static uint32_t correlate(const mh_dictionary_t *dictionary, const int16_t *window, int32_t *correlation)
 {
-    const uint32_t *atoms = dictionary->atoms;
-    const uint16_t *multipliers = dictionary->multipliers;
-    const int32_t *const end = correlation + dictionary->n_atoms;
-    int32_t sums[4];
-    while (correlation != end) {
-        mh_sums(atoms, window, dictionary->n_points, sums);
-        atoms += dictionary->n_points;
-        MH_UNROLL
-        for (uint32_t k = 0; k < 4 && correlation != end; k++) {
-            *correlation++ = (int32_t)(((int64_t)sums[k] * *multipliers++ + (1 << 10)) >> 11);
+    const uint16_t *const multipliers = dictionary->multipliers;
+    const uint32_t n_atoms = dictionary->n_atoms;
+    uint32_t best = 0;
+    int32_t most = 0;
+    mh_sums(dictionary->atoms, window, dictionary->n_points, n_atoms, correlation);
+    MH_UNROLL_TWICE
+    for (uint32_t k = 0; k < n_atoms; k++) {
+        const int32_t value = (int32_t)(((int64_t)correlation[k] * multipliers[k] + (1 << 10)) >> 11);
+        correlation[k] = value;
+        if (mh_abs(value) > most) {
+            most = mh_abs(value);
+            best = k;
         }
     }
+    return best;
 }
 
 /* The chosen atoms of a window, and what is needed to fit them again with one more. */
@@ -99,14 +106,13 @@ typedef struct {
     }                                           \
     *found = LEFT(best);                        \
     break
-#define LEFT_0(k) correlation[k]
-#define LEFT_1(k) (LEFT_0(k) - PART(0, k))
+#define LEFT_1(k) (correlation[k] - PART(0, k))
 #define LEFT_2(k) (LEFT_1(k) - PART(1, k))
 #define LEFT_3(k) (LEFT_2(k) - PART(2, k))
 #define LEFT_4(k) (LEFT_3(k) - PART(3, k))
 
 /* The atom that correlates most with what is left of the window; its correlation. Nothing but rounding is left of the
-   chosen ones. Most time goes here, so each number of chosen atoms has its own loop. */
+   chosen ones, one at least. Most time goes here, so each number of chosen atoms has its own loop. */
 static uint32_t largest(const mh_fit_t *fit, const mh_dictionary_t *dictionary, const int32_t *correlation,
                         int32_t *found)
 {
@@ -114,7 +120,6 @@ static uint32_t largest(const mh_fit_t *fit, const mh_dictionary_t *dictionary, 
     uint32_t best = 0;
     int32_t most = 0;
     switch (fit->count) {
-    case 0: FIND_LARGEST(LEFT_0);
     case 1: FIND_LARGEST(LEFT_1);
     case 2: FIND_LARGEST(LEFT_2);
     case 3: FIND_LARGEST(LEFT_3);
@@ -161,7 +166,7 @@ static void refit(mh_fit_t *fit)
 }
 
 uint32_t mh_codes_push(mh_codes_state_t *state, const mh_codes_table_t *table, const mh_signal_t *signal,
-                       uint32_t first, uint32_t end, uint32_t position, uint32_t scale_q8, const int16_t *context)
+                       uint32_t first, uint32_t end, uint32_t position, uint32_t scale_q8, const int32_t *context)
 {
     const uint32_t level = mh_windows_level(scale_q8, table->knee);
     uint32_t count = 0, first_column = 0;
@@ -170,19 +175,18 @@ uint32_t mh_codes_push(mh_codes_state_t *state, const mh_codes_table_t *table, c
         mh_fit_t fit;
         if (w < table->n_windows) {
             mh_windows_cut(&table->windows[w], signal, first, end, position, state->work);
+            mh_windows_compress(state->work, dictionary->n_points, level, state->window);
         } else {
-            for (uint32_t b = 0; b < dictionary->n_points; b++) {
-                state->work[b] = (int32_t)*context++ * (256 >> table->context_fraction);
-            }
+            mh_windows_compress(context, dictionary->n_points, level, state->window);
+            context += dictionary->n_points;
         }
-        mh_windows_compress(state->work, dictionary->n_points, level, state->window);
-        correlate(dictionary, state->window, state->work);
+        uint32_t atom = correlate(dictionary, state->window, state->work);
+        int32_t left = state->work[atom];
         fit.count = 0;
-        while (fit.count < table->n_nonzero) {
-            int32_t correlation;
-            const uint32_t atom = largest(&fit, dictionary, state->work, &correlation);
-            if (mh_abs(correlation) <= NEGLIGIBLE || !extend(&fit, dictionary, atom, correlation)) { break; }
+        while (mh_abs(left) > NEGLIGIBLE && extend(&fit, dictionary, atom, left)) {
             refit(&fit);
+            if (fit.count == table->n_nonzero) { break; }
+            atom = largest(&fit, dictionary, state->work, &left);
         }
         for (uint32_t s = 0; s < fit.count; s++) {
             const int32_t value = fit.coefficients[s];

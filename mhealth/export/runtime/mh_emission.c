@@ -26,7 +26,7 @@ void mh_emission_push(mh_emission_state_t *state, const mh_emission_table_t *tab
     int32_t sums[4], more[4];
     more[0] = more[1] = more[2] = more[3] = 0;
     while (j < layer->n_columns) {
-        mh_sums(weights, dense, layer->n_rows, sums);
+        mh_sums(weights, dense, layer->n_rows, 4, sums);
         weights += layer->n_rows;
         if (MH_WITH_CODES && n_codes > 0) { mh_sums_of_codes(weights_of_codes, codes, n_codes, more); }
         weights_of_codes += of_codes->n_rows;
