@@ -11,7 +11,7 @@
    of the nodes that they cover; so pop them, one a sample will do, and all of a stretch before the next one opens.
 
    With scores of 24 nodes and rows of 64, the six states of an ECG take 2.8 KB, and so do breaths, which are `exact`. A
-   push takes some 19,000 cycles of an M3, at most 50,000 for an ECG. */
+   push takes some 11,000 cycles of an M3 on average, at most 50,000 for an ECG. */
 #ifndef MH_DECODER_H
 #define MH_DECODER_H
 
