@@ -116,11 +116,13 @@ def _as_litert(context: NetworkContext) -> Stage:
         return Stage(name, "not run: LiteRT is not installed (pip install 'mhealth[litert]')", None)
     from mhealth.nn._interpreter import Interpreter
 
-    network = context.network
+    network, layers = context.network, context.network.layers
+    assert layers.inputs is not None
+    assert layers.outputs is not None
     interpreter, rng = Interpreter(network.graph, kernels="reference"), np.random.default_rng(0)
     for _ in range(_BLOCKS):
         inputs = rng.uniform(-1.0, 1.0, (network.block, 3)).astype(np.float32)
-        ours = network.layers.open().push(inputs)
+        ours = layers.outputs.decode(layers.open().push(layers.inputs.encode(inputs)))
         if not np.array_equal(ours, interpreter.run(inputs)[: len(ours)]):
             return Stage(name, "logits differ from BUILTIN_REF", False)
     return Stage(name, f"equal to BUILTIN_REF: logits of {_BLOCKS * network.block} samples", True)
