@@ -79,6 +79,10 @@ class Describer(Protocol):
     def delay(self) -> int:
         """Samples after a candidate's own before which it cannot be described, beyond the delay of the scale."""
 
+    @property
+    def hurry(self) -> int:
+        """How many times as much a step does once a stretch has ended, within the time to the next sample."""
+
     def outputs(
         self,
         signal: NDArray[np.int16],
@@ -167,6 +171,7 @@ class BeatDescriber:
 
     is_gated = True
     delay = 0
+    hurry = 4
 
     def outputs(
         self,
@@ -245,6 +250,7 @@ class BreathDescriber:
 
     is_gated = True
     delay = 0
+    hurry = 4
 
     def outputs(
         self,
@@ -307,6 +313,7 @@ class NetworkDescriber:
     profile: Profile
 
     is_gated = False
+    hurry = 2
 
     @classmethod
     def of(cls, model: Model, *, profile: Profile) -> NetworkDescriber:

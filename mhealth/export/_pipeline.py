@@ -140,9 +140,9 @@ class PipelineTable:
             # One is described for each wave that is handed out; many may come at once.
             behind = math.ceil((_BURST * density - 1) * scale.window) + decoder.rows // 2
             n_queue = late + behind + n_of_gap
-            # What a stretch leaves undone: candidates, scales and what a network still holds, four times as fast.
+            # What a stretch leaves undone: candidates, scales and what a network still holds.
             left = n_queue + math.ceil(density * scale.window) + (scale.window + describer.delay) // 4
-            resume = quality.look + math.ceil(left / 4) + decoder.rows
+            resume = quality.look + math.ceil(left / describer.hurry) + decoder.rows
             # A wave is handed out when the candidate that makes it certain has been described, and stays so long.
             waves = decoder.lag + decoder.every * segment.longest_gap + max(decoder.longest)
             needed = max(
@@ -313,6 +313,7 @@ class PipelineTable:
             "n_queue": self.n_queue,
             "n_of_gap": self.n_of_gap,
             "n_a_step": self.n_a_step,
+            "hurry": self.describer.hurry,
             "callbacks": "\n".join(
                 f"    .{member} = {function},"
                 for member, function in {**layout.callbacks, "describe": "describe"}.items()

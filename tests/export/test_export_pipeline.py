@@ -83,14 +83,7 @@ def test_c_and_twin_agree_on_a_cortex_m4(model):
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ecg-mcu",
-        "respiration-mcu",
-        pytest.param("tcn-int8", marks=pytest.mark.xfail(strict=True, reason="as trained, 6 KB of flash too large")),
-    ],
-)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_model_keeps_to_its_budget(name):
     _, load_ = emulated(name)
     assert exceeded(budget_for("cortex-m3", "network" if name == "tcn-int8" else "sparse", "size"), load_) == []

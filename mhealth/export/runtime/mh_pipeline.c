@@ -5,9 +5,7 @@
 /* What a state begins with, so that memory that nobody has initialised is told from one. */
 #define MARK (0x6d680000u | MH_ABI_VERSION)
 
-/* Once a stretch has ended, so many candidates are described a step for each that is while it goes on; and so many
-   scales are taken instead of one candidate. */
-#define HURRY 4u
+/* Once a stretch has ended, so many scales are taken instead of one candidate. */
 #define AT_ONCE 4u
 
 /* Label of what takes the place of an event while none can be taken. */
@@ -280,7 +278,7 @@ static void go_on(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, 
 /* Do a step's share of what is left of a stretch. What can be described is, before anything else moves on. */
 static void finish(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, mh_event_t *event)
 {
-    uint32_t left = HURRY * (uint32_t)table->n_a_step;
+    uint32_t left = (uint32_t)table->hurry * table->n_a_step;
     for (; left > 0; left--) {
         uint32_t k;
         if (is_ready(state, table, model)) {

@@ -52,7 +52,8 @@ typedef struct {
     uint16_t resume;    /* samples from the one that ended a stretch to the next stretch at the earliest */
     uint16_t n_queue;   /* candidates that may wait */
     uint16_t n_of_gap;  /* of them that one gap may hold */
-    uint8_t n_a_step;   /* that are described in a step at most; four times as many once the stretch has ended */
+    uint8_t n_a_step;   /* that are described in a step at most */
+    uint8_t hurry;      /* how many times as much a step does once the stretch has ended */
     uint8_t unusable;   /* label of what cannot be used */
 } mh_pipeline_table_t;
 

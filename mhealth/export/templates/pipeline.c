@@ -14,6 +14,7 @@ static const mh_pipeline_table_t @name@_pipeline = {
     .n_queue = @n_queue@,
     .n_of_gap = @n_of_gap@,
     .n_a_step = @n_a_step@,
+    .hurry = @hurry@,
     .unusable = @NAME@_UNUSABLE,
 };
 
