@@ -81,7 +81,8 @@ def test_a_network_that_is_kept_serves_again_in_whole_numbers(tmp_path):
     large, small = (one.model_.task.front_end.features.context.network.graph for one in (of_float, of_int8))
     assert len(small) < 0.7 * len(large)
     assert rows(of_file.label(recording)) == rows(of_float.label(recording))
-    assert abs(of_int8.score([recording], [truth]) - of_float.score([recording], [truth])) < 0.05
+    # Not only the network has become smaller, but the layers above it too, which tell on four leads.
+    assert of_int8.score([recording], [truth]) > of_float.score([recording], [truth]) - 0.15
     with pytest.raises(InvalidParameterError, match=r"tcn\.keras' is a tcn, not a unet"):
         EcgLabeler(emission=NetworkEmission(architecture="unet", network=path)).fit(*zip(*cases, strict=True))
 
