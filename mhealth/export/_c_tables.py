@@ -7,7 +7,29 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["c_table"]
+__all__ = ["c_array", "c_table"]
+
+
+def c_array(kind: str, name: str, values: ArrayLike) -> str:
+    """Return the definition of a constant array, row after row, in lines of up to 120 characters.
+
+    Parameters
+    ----------
+    kind : str
+        C type of its members.
+    name : str
+    values : array_like of int
+    """
+    numbers = np.asarray(values).ravel().tolist()
+    lines, line = [], "   "
+    for number in numbers:
+        text = f" {_initialiser(number)},"
+        if len(line) + len(text) > 120:
+            lines.append(line)
+            line = "   "
+        line += text
+    body = "\n".join([*lines, line])
+    return f"static const {kind} {name}[{len(numbers)}] = {{\n{body}\n}};\n"
 
 
 def c_table(kind: str, name: str, fields: Mapping[str, ArrayLike]) -> str:

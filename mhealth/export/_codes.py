@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError
-from mhealth.export._windows import MOST_POINTS, WindowTable, c_array, packed
+from mhealth.export._c_tables import c_array
+from mhealth.export._windows import MOST_POINTS, WindowTable, packed
 from mhealth.sparse import Dictionary
 
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mhealth.dsp import Convolutions, ConvolutionStream, QuantizedAddition, QuantizedConvolution
 from mhealth.errors import InvalidParameterError
+from mhealth.export._c_tables import c_array
 
-__all__ = ["ConvolveTable", "c_array"]
+__all__ = ["ConvolveTable"]
 
 _TOGETHER = 4
 """Outputs that a kernel computes together: their sums, an input and its weights fit the registers of a Cortex-M3."""
@@ -32,21 +33,6 @@ _MOST = 2**16 - 1
 
 _SHIFT_BITS = 6
 """Bits that a shift takes of the word that it shares with a bias."""
-
-
-def c_array(kind: str, name: str, values: ArrayLike) -> str:
-    """Return the definition of a constant array of whole numbers, lines of up to 120 characters."""
-    numbers = np.asarray(values).ravel().tolist()
-    lines, line = [], "   "
-    for number in numbers:
-        # The smallest numbers have no literal in C.
-        text = f" {number}," if number > -(2**31) else f" {number + 1} - 1,"
-        if len(line) + len(text) > 120:
-            lines.append(line)
-            line = "   "
-        line += text
-    body = "\n".join([*lines, line])
-    return f"static const {kind} {name}[{len(numbers)}] = {{\n{body}\n}};\n"
 
 
 @dataclass(frozen=True, eq=False)

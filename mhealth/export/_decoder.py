@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mhealth.crf import SpanWeights
 from mhealth.errors import InvalidParameterError
-from mhealth.export._c_tables import c_table
-from mhealth.export._windows import c_array
+from mhealth.export._c_tables import c_array, c_table
 from mhealth.labeling import _breath_task
 
 if TYPE_CHECKING:

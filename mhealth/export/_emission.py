@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mhealth.errors import InvalidParameterError
+from mhealth.export._c_tables import c_array
 from mhealth.export._codes import Codes
-from mhealth.export._windows import c_array, packed
+from mhealth.export._windows import packed
 
 if TYPE_CHECKING:
     from mhealth.labeling._model import Model

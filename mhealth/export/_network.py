@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mhealth.dsp import Quantization
 from mhealth.errors import InvalidParameterError
-from mhealth.export._convolve import ConvolveTable, c_array
+from mhealth.export._c_tables import c_array
+from mhealth.export._convolve import ConvolveTable
 from mhealth.labeling._network import NetworkContext, Reading
 
 __all__ = ["SPARE", "NetworkTable", "NetworkTwin"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from mhealth.errors import InvalidParameterError
 from mhealth.sparse import Window
 
-__all__ = ["MOST_POINTS", "WindowTable", "c_array", "packed"]
+__all__ = ["MOST_POINTS", "WindowTable", "packed"]
 
 MOST_POINTS = 63
 """Points of a window for which no 32-bit sum overflows; ``MH_WINDOWS_MOST_POINTS`` in C."""
@@ -71,21 +70,6 @@ class WindowTable:
         return self.start + int(self.widths.sum())
 
 
-def c_array(kind: str, name: str, values: NDArray) -> str:
-    """Return the C definition of a constant array, row after row.
-
-    Parameters
-    ----------
-    kind : str
-        C type of its members.
-    name : str
-    values : ndarray of integers
-    """
-    suffix = "u" if kind == "uint32_t" else ""  # which may be too large for a signed number
-    rows = (", ".join(f"{value}{suffix}" for value in part) for part in _parts(values.ravel().tolist(), 24))
-    return f"static const {kind} {name}[{values.size}] = {{\n    " + ",\n    ".join(rows) + "\n};\n"
-
-
 def packed(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
     """Return weights as the C reads them: words of four neighbouring columns, shape (n_columns / 4, n_rows).
 
@@ -97,8 +81,3 @@ def packed(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
     padded = np.pad(weights, ((0, 0), (0, -n_columns % 4)))
     blocks = padded.reshape(n_rows, -1, 4).transpose(1, 0, 2).astype(np.uint8).astype(np.uint32)
     return (blocks << np.array([0, 8, 16, 24], np.uint32)).sum(axis=2, dtype=np.uint32)
-
-
-def _parts(values: list[int], size: int) -> Iterable[list[int]]:
-    """Return values so many at a time."""
-    return (values[first : first + size] for first in range(0, len(values), size))

@@ -8,7 +8,8 @@ from litert_graphs import GOLDEN, Shape, drawn_case, drawn_shapes, n_samples_lef
 
 from mhealth.dsp import Convolution, Convolutions, QuantizedAddition, QuantizedConvolution, quantized_multiplier
 from mhealth.errors import InvalidParameterError, ModelFileError
-from mhealth.export._convolve import ConvolveTable, c_array
+from mhealth.export._c_tables import c_array
+from mhealth.export._convolve import ConvolveTable
 from mhealth.export._host import RUNTIME, SANITIZERS, compile_c, run_program
 from mhealth.export._toolchain import HARNESS
 from mhealth.nn import Network
