@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mhealth.core import Annotation, Recording, Spans
 
 if TYPE_CHECKING:
-    from mhealth.intervals import breath_intervals, ecg_intervals
+    from mhealth.intervals import breath_intervals, ecg_intervals, interval_trend
     from mhealth.io import blocks, read_annotation, read_recording, read_spans, write_spans
     from mhealth.labeling import BreathLabeler, EcgLabeler, load, pretrained_models
     from mhealth.report import html_report, plot_breaths, plot_labels, save_figure
@@ -28,6 +28,7 @@ __all__ = [
     "breath_intervals",
     "ecg_intervals",
     "html_report",
+    "interval_trend",
     "load",
     "plot_breaths",
     "plot_labels",
@@ -49,6 +50,7 @@ _HOMES = {
     "breath_intervals": "intervals",
     "ecg_intervals": "intervals",
     "html_report": "report",
+    "interval_trend": "intervals",
     "load": "labeling",
     "plot_breaths": "report",
     "plot_labels": "report",

@@ -4,6 +4,7 @@ from mhealth.intervals._beats import LONGEST_PR, LONGEST_QT, Beats, associate_wa
 from mhealth.intervals._breaths import SHORTEST_PAUSE, Breaths, breath_intervals
 from mhealth.intervals._intervals import Intervals, ecg_intervals
 from mhealth.intervals._qtc import qtc_bazett, qtc_framingham, qtc_fridericia, qtc_hodges
+from mhealth.intervals._trend import IntervalTrend, interval_trend
 
 __all__ = [
     "LONGEST_PR",
@@ -11,10 +12,12 @@ __all__ = [
     "SHORTEST_PAUSE",
     "Beats",
     "Breaths",
+    "IntervalTrend",
     "Intervals",
     "associate_waves",
     "breath_intervals",
     "ecg_intervals",
+    "interval_trend",
     "qtc_bazett",
     "qtc_framingham",
     "qtc_fridericia",
