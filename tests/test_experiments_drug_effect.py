@@ -6,11 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.drug_effect._design import DRUG, EXERCISE, REST, TAKEN, Change, episodes, minutes, single_steps
+from experiments.drug_effect._design import (
+    CALIBRATION,
+    DRUG,
+    EXERCISE,
+    REST,
+    STRETCHED,
+    TAKEN,
+    Change,
+    episodes,
+    minutes,
+    single_steps,
+)
 from experiments.drug_effect._detect import Windows, areas, between, within
-from experiments.drug_effect._summary import smallest_change, weighted_quantile
+from experiments.drug_effect._reference import REFERENCES, windows_of
+from experiments.drug_effect._summary import MARKS, measured_by, smallest_change, weighted_quantile
 from experiments.drug_effect._warp import SLOPE, Beats, as_expert, beats_of, qt_rr_slope, warped, warping
-from experiments.drug_effect._windows import INTERVALS, measured
+from experiments.drug_effect._windows import INTERVALS, by_stretching, measured, of_marks
 from mhealth.core import Spans
 from mhealth.labeling import load
 from mhealth.simulate import synthetic_ecg
@@ -125,6 +137,43 @@ def test_minutes_are_measured_with_their_own_beats():
     rr = found.intervals[:, :, INTERVALS.index("rr_ms")]
     np.testing.assert_allclose(rr[1], rr[0] / 1.3, rtol=0.03)
     assert np.isnan(found.intervals[2]).all()  # a minute that is not there
+
+
+def test_stretched_beats_and_marks_tell_what_was_done():
+    recording, annotation = synthetic_ecg(fs=250, duration=250, leads=("II", "V5"), seed=1)
+    beats = beats_of(annotation.spans, 0)
+    changes = [Change(), Change(), Change(qt=0.03), Change(qrs=0.008)]
+    warp = warping(beats, minutes(changes), slope=0.154)
+    new = warped(recording, warp)
+    for found, off in (
+        (of_marks(beats, warp, 4), 4.0),
+        (by_stretching(new, load("ecg").label(new), 4, 120.0), 5.0),
+    ):
+        rest = found[:2].mean(axis=0)
+        np.testing.assert_allclose(found[2, 1:] - rest[1:], [0, 30], atol=off)
+        np.testing.assert_allclose(found[3, 1:] - rest[1:], [8, 0], atol=off)
+    assert np.isnan(by_stretching(new, load("ecg").label(new), 4, 300.0)).all()
+
+
+def test_what_stretching_tells_is_known_with_rest_only():
+    kinds = [CALIBRATION] * 2 + [REST, EXERCISE, EXERCISE, DRUG, DRUG] * 2
+    rr = np.where(np.array(kinds) == EXERCISE, 700.0, 1000.0) + np.arange(12)
+    qt = 400 + 0.154 * (rr - 1000) + 30 * (np.array(kinds) == DRUG)
+    lengths = np.stack([rr, np.full(12, 100.0), qt], axis=1)
+    intervals = np.repeat(np.insert(lengths, [1, 3], np.nan, axis=1)[:, None], 2, axis=1)
+    row = {
+        "subject": "a", "kinds": kinds, "intervals": intervals.tolist(), "codes": np.zeros((12, 2, 4)).tolist(),
+        "stretched": lengths.tolist(), "marks": lengths.tolist(),
+    }  # fmt: skip
+    nothing, rest, exercise = (windows_of({"a": row}, reference) for reference in REFERENCES)
+    assert STRETCHED not in nothing.features
+    np.testing.assert_allclose(rest.features[STRETCHED][:, 2], qt[2:] - qt[:2].mean())
+    own = exercise.features[STRETCHED][:, 1]
+    assert own[exercise.is_drug].min() > 5 > 1 > np.abs(own[~exercise.is_drug]).max()
+    for measure in (STRETCHED, MARKS):  # corrected for the heart rate, what is left is the drug
+        corrected = measured_by(row, "qt", measure)
+        np.testing.assert_allclose(corrected - 400, 30 * (np.array(kinds) == DRUG), atol=2e-9)
+        np.testing.assert_allclose(measured_by(row, "qrs", measure), 100)
 
 
 def test_the_plan_of_a_recording_is_balanced_and_repeats_with_its_seed():

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 __all__ = [
-    "ALL", "CALIBRATION", "CHECKED", "DETECTORS", "DRUG", "EXERCISE", "N_CALIBRATION", "REST", "STEPS", "Change",
-    "episodes", "minutes", "single_steps",
+    "ALL", "CALIBRATION", "CHECKED", "DETECTORS", "DRUG", "EXERCISE", "N_CALIBRATION", "REST", "STEPS", "STRETCHED",
+    "Change", "episodes", "minutes", "single_steps",
 ]  # fmt: skip
 
 CALIBRATION, REST, EXERCISE, DRUG = "calibration", "rest", "exercise", "drug"
-ALL = "intervals and codes"
-DETECTORS = ("heart rate", "intervals", "codes", ALL)
+ALL, STRETCHED = "intervals and codes", "stretched beats"
+DETECTORS = ("heart rate", "intervals", "codes", ALL, STRETCHED)
 
 
 @dataclass(frozen=True, kw_only=True)

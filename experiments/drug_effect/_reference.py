@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.drug_effect._design import ALL, CALIBRATION, DETECTORS, DRUG
+from experiments.drug_effect._design import ALL, CALIBRATION, DETECTORS, DRUG, STRETCHED
 from experiments.drug_effect._detect import Windows
 from experiments.drug_effect._windows import INTERVALS
 
@@ -23,7 +23,7 @@ REFERENCES: tuple[Reference, ...] = get_args(Reference)
 RIDGE = 1.0
 """In (0.1 s)²: what holds the slope of an own line where the reference shows few heart rates."""
 
-SMALLEST = {"intervals": 3.0, "codes": 0.02}
+SMALLEST = {"intervals": 3.0, "codes": 0.02, STRETCHED: 3.0}
 """Scatter (ms; usual beats) that is added to that about the own line, which five minutes tell badly."""
 
 LENGTHENED = [INTERVALS.index("qrs_ms"), INTERVALS.index("qt_ms")]
@@ -42,40 +42,48 @@ def windows_of(records: Mapping[str, Mapping[str, Any]], reference: Reference) -
     Notes
     -----
     With nothing known: heart rate; intervals, means over channels; mean coefficients of all atoms. With rest known: the
-    same less their means at rest, the heart rate as a ratio. With rest and exercise known: QRS and QT less what the
-    subject's own line has at this RR, in units of the scatter about that line, channels weighted by it; and for each
-    channel the logarithm of how large this is on the average atom.
+    same less their means at rest, the heart rate as a ratio; and what stretching the beat of rest tells. With rest and
+    exercise known: QRS and QT less what the subject's own line has at this RR, in units of the scatter about that line,
+    channels weighted by it; and for each channel the logarithm of how large this is on the average atom.
     """
     subject, half, kind = [], [], []
-    features: dict[str, list[NDArray[np.float64]]] = {name: [] for name in DETECTORS}
+    names = [name for name in DETECTORS if name != STRETCHED or reference != "nothing"]
+    features: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for row in records.values():
         kinds = np.array(row["kinds"])
         tested = np.flatnonzero(kinds != CALIBRATION)
         at_rest, own_half = kinds == CALIBRATION, (np.arange(len(kinds)) - (kinds == CALIBRATION).sum()) // 5
         intervals, codes = np.array(row["intervals"], dtype=float), np.array(row["codes"], dtype=float)
         rr = mean_known(intervals[:, :, 0].T)
+        stretched = np.array(row["stretched"], dtype=float)
         whole = {"heart rate": 60000 / rr[:, None], "intervals": mean_known(np.moveaxis(intervals, 1, 0)),
                  "codes": codes.reshape(len(kinds), -1)}  # fmt: skip
         if reference != "nothing":
             whole["heart rate"] = whole["heart rate"] / mean_known(whole["heart rate"][at_rest])
             for name in ("intervals", "codes"):
                 whole[name] = whole[name] - mean_known(whole[name][at_rest])
+            whole[STRETCHED] = stretched - mean_known(stretched[at_rest])
         if reference == "rest and exercise":
-            lines = [_about_lines(intervals, codes, rr, (kinds != DRUG) & (at_rest | (own_half != h))) for h in (0, 1)]
-            for name in ("intervals", "codes"):
+            known = [(kinds != DRUG) & (at_rest | (own_half != half)) for half in (0, 1)]
+            lines = [_about_lines(intervals, codes, stretched, rr, seen) for seen in known]
+            for name in ("intervals", "codes", STRETCHED):
                 whole[name] = np.where((own_half == 0)[:, None], lines[0][name], lines[1][name])
         whole[ALL] = np.concatenate([whole["intervals"], whole["codes"]], axis=1)
         subject += [row["subject"]] * len(tested)
         half += own_half[tested].tolist()
         kind += kinds[tested].tolist()
-        for name in DETECTORS:
+        for name in names:
             features[name].append(whole[name][tested])
     joined = {name: np.concatenate(parts) for name, parts in features.items()}
     return Windows(np.array(subject), np.array(half), np.array(kind), joined)
 
 
 def _about_lines(
-    intervals: NDArray[np.float64], codes: NDArray[np.float64], rr: NDArray[np.float64], known: NDArray[np.bool_]
+    intervals: NDArray[np.float64],
+    codes: NDArray[np.float64],
+    stretched: NDArray[np.float64],
+    rr: NDArray[np.float64],
+    known: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.float64]]:
     """Return the features of all minutes about the lines that the known ones give."""
     lengths = intervals[:, :, LENGTHENED]
@@ -86,7 +94,8 @@ def _about_lines(
         found = sums / np.sqrt(weight.sum(axis=1))  # NaN where no channel shows anything
     rest, variance = from_own_line(codes.reshape(len(rr), -1), rr, known, smallest=SMALLEST["codes"])
     sizes = mean_known(np.moveaxis((rest**2 / variance).reshape(codes.shape), 2, 0))
-    return {"intervals": found, "codes": np.log(sizes + 0.1)}
+    rest, variance = from_own_line(stretched[:, 1:], rr, known, smallest=SMALLEST[STRETCHED])
+    return {"intervals": found, "codes": np.log(sizes + 0.1), STRETCHED: rest / np.sqrt(variance)}
 
 
 def from_own_line(

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from experiments._experiment import Outcome, Run
 from experiments._statistics import Estimate, auroc, estimate_mean, resampled
-from experiments.drug_effect._design import DETECTORS, DRUG, EXERCISE, N_CALIBRATION, REST
+from experiments.drug_effect._design import DETECTORS, DRUG, EXERCISE, N_CALIBRATION, REST, STRETCHED
 from experiments.drug_effect._detect import Windows, areas, between, within
 from experiments.drug_effect._reference import REFERENCES, mean_known, windows_of
-from experiments.drug_effect._windows import INTERVALS
+from experiments.drug_effect._windows import INTERVALS, LENGTHS
+from mhealth.intervals import qtc_framingham
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,8 +29,21 @@ AT_SENSITIVITY = 0.9
 """Sensitivity at which the false alarms of detectors are compared."""
 
 # Of Okabe and Ito, told apart by everybody.
-COLOURS = {"heart rate": "#d55e00", "intervals": "#0072b2", "codes": "#009e73", "intervals and codes": "#000000"}
+COLOURS = dict(zip(DETECTORS, ("#d55e00", "#0072b2", "#009e73", "#000000", "#cc79a7"), strict=True))
 LINES = {"qt": "QT", "qrs": "QRS"}
+
+MARKS = "marks"
+"""The marks that the change was made with, as a measure: its false alarms are what the heart changes of itself."""
+
+MEASURES = {"qt": ("qt", "qtc", STRETCHED, MARKS), "qrs": ("qrs", STRETCHED, MARKS)}
+"""Of each change; by stretching and marks QT is corrected for the heart rate (Framingham)."""
+
+CHANGING = ("sudden death", "European ST-T", "MIT-BIH ST Change")
+"""Sources of QTDB whose hearts change QT of themselves within minutes."""
+
+MEASURE_COLOURS = {"qt": "#0072b2", "qtc": "#56b4e9", "qrs": "#0072b2", STRETCHED: COLOURS[STRETCHED], MARKS: "#8a9099"}
+
+STEADY = "without ST change and sudden death"
 
 Records = Mapping[str, Mapping[str, Any]]
 """What `minute_by_minute` gives, by record."""
@@ -43,9 +57,10 @@ def summary(run: Run, of: Mapping[str, Records], ludb: Sequence[Mapping[str, Any
     best = windows[REFERENCES[-1]]
     scores = {}
     for detector in DETECTORS:
-        found = {reference: between(own, detector) for reference, own in windows.items()}
+        known = {reference: own for reference, own in windows.items() if detector in own.features}
+        found = {reference: between(own, detector) for reference, own in known.items()}
         ways = [(f"knowing {reference}", own, True) for reference, own in found.items()]
-        ways.append(("within", within(windows[REFERENCES[0]], detector), False))
+        ways.append(("within", within(next(iter(known.values())), detector), False))
         for way, own, pooled in ways:
             for name, against in (("all", (REST, EXERCISE)), ("exercise", (EXERCISE,)), ("rest", (REST,))):
                 area = areas(best, own, against, pooled=pooled, n=n, seed=seed)
@@ -60,11 +75,14 @@ def summary(run: Run, of: Mapping[str, Records], ludb: Sequence[Mapping[str, Any
             metrics[f"auroc of {stratum}.{detector}"] = auroc(scores[detector][chosen], best.is_drug[chosen])
     curves = []
     for name, label in LINES.items():
-        for measure in (name, "qtc") if name == "qt" else (name,):
+        for measure in MEASURES[name]:
             sizes, minutes = single_changes(of[name], name, measure)
-            found = smallest_change(sizes, minutes, n=n, seed=seed)
-            metrics |= found.metrics(f"smallest {label} change by {measure}_ms")
-            curves += sensitivities(sizes, minutes, measure, label)
+            steady = minutes[~minutes["stratum"].isin(CHANGING)]
+            for who, own in (("", minutes), (f" {STEADY}", steady)):
+                if len(own):
+                    found = smallest_change(sizes, own, n=n, seed=seed)
+                    metrics |= found.metrics(f"smallest {label} change by {measure}{who}_ms")
+                    curves += sensitivities(sizes, own, measure, label, who.strip() or "everybody")
     warp = pd.DataFrame(ludb)
     if len(warp):
         metrics |= truth_of(warp, n, seed)
@@ -103,18 +121,26 @@ def false_alarms(windows: Windows, scores: NDArray[np.float64]) -> dict[str, flo
 
 
 def single_changes(records: Records, name: str, measure: str) -> tuple[NDArray[np.float64], pd.DataFrame]:
-    """Return the sizes of changes (ms), and a table of minutes: subject, size, measured difference from calibration."""
-    column = INTERVALS.index(f"{measure}_ms")
+    """Return the sizes of changes (ms), and a table of minutes: subject, source, size, measured less calibration."""
     rows = []
     for row in records.values():
-        values = mean_known(np.array(row["intervals"], dtype=float)[:, :, column].T)
+        values = measured_by(row, name, measure)
         at_rest = mean_known(values[:N_CALIBRATION, None])[0]
         rows += [
-            (row["subject"], round(1000 * size, 3), value - at_rest)
+            (row["subject"], row["stratum"], round(1000 * size, 3), value - at_rest)
             for size, value in zip(row[name][N_CALIBRATION:], values[N_CALIBRATION:], strict=True)
         ]
-    minutes = pd.DataFrame(rows, columns=["subject", "size", "measured"]).fillna({"measured": 0.0})
+    minutes = pd.DataFrame(rows, columns=["subject", "stratum", "size", "measured"]).fillna({"measured": 0.0})
     return np.unique(minutes["size"]), minutes
+
+
+def measured_by(row: Mapping[str, Any], name: str, measure: str) -> NDArray[np.float64]:
+    """Return what a measure says of QT or QRS in each minute of a recording, in ms."""
+    if measure in (STRETCHED, MARKS):
+        lengths = np.array(row["stretched" if measure == STRETCHED else "marks"], dtype=float)
+        values = lengths[:, LENGTHS.index(f"{name}_ms")]
+        return qtc_framingham(values, lengths[:, LENGTHS.index("rr_ms")] / 1000) if name == "qt" else values
+    return mean_known(np.array(row["intervals"], dtype=float)[:, :, INTERVALS.index(f"{measure}_ms")].T)
 
 
 def smallest_change(sizes: NDArray[np.float64], minutes: pd.DataFrame, *, n: int, seed: int) -> Estimate:
@@ -145,7 +171,9 @@ def weighted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64],
     return float(values[order][int(np.argmax(reached))])
 
 
-def sensitivities(sizes: NDArray[np.float64], minutes: pd.DataFrame, measure: str, label: str) -> list[dict[str, Any]]:
+def sensitivities(
+    sizes: NDArray[np.float64], minutes: pd.DataFrame, measure: str, label: str, who: str
+) -> list[dict[str, Any]]:
     """Return a row for each size of change: how many minutes are told from none, and what is measured."""
     none = minutes[minutes["size"] == 0].measured.to_numpy()
     threshold = weighted_quantile(none, np.ones(len(none)), 1 - FALSE_ALARMS)
@@ -154,7 +182,7 @@ def sensitivities(sizes: NDArray[np.float64], minutes: pd.DataFrame, measure: st
         measured = minutes[minutes["size"] == size].measured.to_numpy()
         rows.append(
             {
-                "change of": label, "measured by": measure, "change_ms": size, "minutes": len(measured),
+                "change of": label, "measured by": measure, "in": who, "change_ms": size, "minutes": len(measured),
                 "threshold_ms": threshold, "sensitivity": float(np.mean(measured > threshold)),
                 "median_ms": float(np.median(measured)), "sd_ms": float(np.std(measured)),
             }
@@ -214,7 +242,7 @@ def draw_detectors(windows: Windows, scores: Mapping[str, NDArray[np.float64]], 
         area = metrics[f"auroc.knowing {REFERENCES[-1]}.{detector}.all"]
         curve.plot(shares[0][0], shares[1][0], color=COLOURS[detector], label=f"{detector}, {area:.3f}")
         alarms = [100 * metrics[f"false alarms.{detector}.{kind}"] for kind in (REST, EXERCISE)]
-        bars.bar(np.arange(2) + 0.2 * (k - 1.5), alarms, 0.18, color=COLOURS[detector], label=detector)
+        bars.bar(np.arange(2) + 0.16 * (k - 2), alarms, 0.15, color=COLOURS[detector], label=detector)
     curve.plot([0, 1], [0, 1], ":", color="#8a9099")
     curve.set(xlabel="rest and exercise called drug", ylabel="drug found", title="between subjects, AUROC")
     curve.legend(frameon=False, fontsize=8)
@@ -227,10 +255,13 @@ def draw_sensitivities(curves: pd.DataFrame) -> Figure:
     """Draw how many minutes with a change are told from those without."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, label in zip(figure.subplots(1, 2, sharey=True), LINES.values(), strict=True):
-        for measure, own in curves[curves["change of"] == label].groupby("measured by"):
-            axes.plot(own["change_ms"], 100 * own["sensitivity"], "o-", label=f"by {measure}")
+        for (measure, who), own in curves[curves["change of"] == label].groupby(["measured by", "in"]):
+            if who == "everybody" or measure == STRETCHED:
+                style = {"color": MEASURE_COLOURS[measure], "ls": "-" if who == "everybody" else "--"}
+                name = f"by {measure}" + ("" if who == "everybody" else f", {who}")
+                axes.plot(own["change_ms"], 100 * own["sensitivity"], "o", label=name, **style)
         axes.axhline(100 * SENSITIVITY, color="#8a9099", linestyle=":")
         axes.set(xlabel=f"{label} longer by (ms)", title=f"minutes in which longer {label} is found")
         axes.legend(frameon=False, fontsize=8)

@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
+from experiments.drug_effect._warp import Beats, Warp
 from mhealth.core import Recording, Spans
-from mhealth.intervals import Intervals, ecg_intervals, qtc_fridericia
+from mhealth.intervals import Intervals, ecg_intervals, interval_trend, qtc_fridericia
 from mhealth.sparse import Dictionary, Window, extract_windows, omp
 
-__all__ = ["BEAT", "INTERVALS", "Minutes", "beat_windows", "measured"]
+__all__ = ["BEAT", "INTERVALS", "LENGTHS", "Minutes", "beat_windows", "by_stretching", "measured", "of_marks"]
 
 BEAT = Window(before=0.3, after=0.5, n_points=100)
 """A beat from the onset of P to the end of T, bins of 8 ms."""
 
 INTERVALS = ("rr_ms", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
+
+LENGTHS = ("rr_ms", "qrs_ms", "qt_ms")
+"""What stretched beats and marks tell."""
 
 TRIMMED = 0.25
 """Share of the beats of a minute that is left out at each end: what remains averages over samples of 4 ms."""
@@ -71,6 +75,25 @@ def measured(recording: Recording, labels: Spans, dictionary: Dictionary, n_minu
                 codes[k, channel] = coefficients[here].mean(axis=0)
                 intervals[k, channel] = [_trimmed(column) for column in of_beats[:, own][:, here]]
     return Minutes(intervals, codes)
+
+
+def by_stretching(recording: Recording, labels: Spans, n_minutes: int, rest: float) -> NDArray[np.float64]:
+    """Return `LENGTHS` of each minute by stretching the mean beat of the first `rest` seconds, shape (n_minutes, 3)."""
+    if recording.duration < rest:
+        return np.full((n_minutes, len(LENGTHS)), np.nan)
+    trend = interval_trend(recording, labels, reference=(0.0, rest))
+    return np.stack([1000 * trend.rr_s, trend.qrs_ms, trend.qt_ms], axis=1)[:n_minutes]
+
+
+def of_marks(marks: Beats, warp: Warp, n_minutes: int) -> NDArray[np.float64]:
+    """Return `LENGTHS` of each minute by the marks that the change was made with, shape (n_minutes, 3).
+
+    They change by what was asked for and by what the heart did of itself, which no measurement can tell from it.
+    """
+    onset, qrs, t = (warp.forward(points) for points in (marks.qrs_onset, marks.qrs_offset, marks.t_offset))
+    lengths = 1000 * np.stack([np.append(np.nan, np.diff(onset)), qrs - onset, t - onset])
+    minute = onset // 60
+    return np.array([[_trimmed(column) for column in lengths[:, minute == k]] for k in range(n_minutes)])
 
 
 def beat_windows(recording: Recording, channel: int, r_peaks: NDArray[np.int64]) -> NDArray[np.float32]:

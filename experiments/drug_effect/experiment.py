@@ -174,8 +174,9 @@ def minute_by_minute(
     run: Run, before: Mapping[str, Any], case: Case, changes: Sequence[tuple[str, Change]]
 ) -> dict[str, Any]:
     """Return what a recording of QTDB shows once its minutes are changed."""
+    from experiments.drug_effect._design import N_CALIBRATION
     from experiments.drug_effect._warp import as_expert, beats_of, qt_rr_slope, warped, warping
-    from experiments.drug_effect._windows import measured
+    from experiments.drug_effect._windows import by_stretching, measured, of_marks
     from mhealth.io import read_bracket_annotation
 
     labeler, dictionary = tools(run, before)
@@ -188,7 +189,8 @@ def minute_by_minute(
     warp = warping(landmarks, minutes([change for _, change in changes]), slope=slope)
     new = warped(recording, warp)
     n_minutes = min(len(changes), int(new.duration // 60))
-    shown = measured(new, labeler.label(new), dictionary, n_minutes)
+    labels = labeler.label(new)
+    shown = measured(new, labels, dictionary, n_minutes)
     onset = warp.forward(expert.qrs_onset)
     asked = np.array([changes[min(int(at // 60), len(changes) - 1)][1].qt for at in onset])
     rr, new_rr = expert.rr, np.append(np.diff(onset), np.nan)
@@ -207,6 +209,8 @@ def minute_by_minute(
         "truth_off_ms": median_ms((change - asked)[consecutive]),
         "intervals": np.round(shown.intervals, 3).tolist(),
         "codes": np.round(shown.codes, 4).tolist(),
+        "stretched": np.round(by_stretching(new, labels, n_minutes, 60.0 * N_CALIBRATION), 3).tolist(),
+        "marks": np.round(of_marks(landmarks, warp, n_minutes), 3).tolist(),
     }
 
 
@@ -255,7 +259,11 @@ EXPERIMENT = Experiment(
             for against in ("all", "exercise")
         ),
         "smallest QT change by qt_ms",
+        "smallest QT change by stretched beats_ms",
+        "smallest QT change by stretched beats without ST change and sudden death_ms",
+        "smallest QT change by marks_ms",
         "smallest QRS change by qrs_ms",
+        "smallest QRS change by stretched beats_ms",
         "ludb.share of the QT change measured",
         "ludb.share of the QRS change measured",
     ),
