@@ -52,12 +52,6 @@ def highest(values):
     return best
 
 
-@kernel
-def duration_bin(length, longest, n_bins):
-    """Return the duration bin of a span of `length` seconds."""
-    return min(n_bins - 1, int(length * (n_bins / longest)))
-
-
 @borrowing_kernel
 def spans_that_stop(j, times, cap, middles, lengths):
     """Fill middle and length of the spans (j - 1 - k, j), shortest first; return how many are at most `cap` long."""
@@ -92,6 +86,15 @@ def spans_that_start(i, times, cap, middles, lengths):
         lengths[k] = length
         k += 1
     return k
+
+
+@kernel
+def short_enough(lengths, n_spans, longest, continues):
+    """Return how many of some spans, shortest first, a state may take: the shortest of all if it continues."""
+    count = 0
+    while count < n_spans and (lengths[count] <= longest or (count == 0 and continues)):
+        count += 1
+    return count
 
 
 @kernel
@@ -130,37 +133,34 @@ def forward(
             total[j, y] = total[j - 1, y] + inside[j - 1, y]
             if not (allowed[j - 1] >> y) & 1:
                 barrier[y] = j  # no span of y may cover interval j - 1
-            count = 0
+            count = short_enough(lengths, min(n_spans, j - barrier[y]), longest[y], continues[y])
+            per_second = n_bins / longest[y]
             best = MINUS_INFINITY
             n_links = 0
             best_link = MINUS_INFINITY
-            for k in range(min(n_spans, j - barrier[y])):
-                length = lengths[k]
-                if length > longest[y] and (k > 0 or not continues[y]):
-                    break
-                i = j - 1 - k
-                from_fresh = fresh[i, y]
-                from_chained = chained[i, y]
-                if from_fresh == MINUS_INFINITY and from_chained == MINUS_INFINITY:
-                    continue
-                score = middle[middles[k], y]
-                term = from_fresh + score
-                if i > 0 and not last:
-                    term += duration[y, duration_bin(length, longest[y], n_bins)]
-                terms[count] = term
-                count += 1
-                best = max(best, term)
-                if not continues[y]:
-                    continue
-                if from_chained > MINUS_INFINITY:
-                    terms[count] = from_chained + score
-                    best = max(best, terms[count])
-                    count += 1
-                if not last and times[j + 1] - times[i] > longest[y]:
-                    links[n_links] = from_fresh + score
-                    links[n_links + 1] = from_chained + score
-                    best_link = max(best_link, links[n_links], links[n_links + 1])
-                    n_links += 2
+            if not continues[y]:
+                for k in range(count):
+                    terms[k] = fresh[ROW(j - 1 - k), ROW(y)] + middle[ROW(middles[k]), ROW(y)]
+                    if k < j - 1 and not last:
+                        terms[k] += duration[ROW(y), ROW(min(n_bins - 1, int(lengths[k] * per_second)))]
+                    best = max(best, terms[k])
+            else:
+                for k in range(count):
+                    row = ROW(j - 1 - k)
+                    score = middle[ROW(middles[k]), ROW(y)]
+                    new = fresh[row, ROW(y)] + score
+                    linked = chained[row, ROW(y)] + score
+                    if not last and times[j + 1] - times[row] > longest[y]:
+                        links[n_links] = new
+                        links[n_links + 1] = linked
+                        best_link = max(best_link, new, linked)
+                        n_links += 2
+                    if k < j - 1 and not last:
+                        new += duration[ROW(y), ROW(min(n_bins - 1, int(lengths[k] * per_second)))]
+                    terms[2 * k] = new
+                    terms[2 * k + 1] = linked
+                    best = max(best, new, linked)
+                count *= 2
             ended[j, y] = log_sum(terms, count, best) + total[j, y]
             chained[j, y] = log_sum(links, n_links, best_link) + self_transition[y]
             if not last:
@@ -183,27 +183,31 @@ def forward(
 @kernel
 def share_out(probability, terms, count, i, y, middles, covered, n_offset, n_middle):
     """Count the spans of y from i, in proportion to `terms`: ``terms[count]`` is the longest one, continued."""
-    for k in range(count + 1):
+    state = ROW(y)
+    for k in range(count):
         share = probability * terms[k]
-        if share > 0.0:
-            which = min(k, count - 1)
-            covered[i + 1 + which, y] -= share
-            n_middle[middles[which], y] += share
-            if k < count:
-                n_offset[i + 1 + k, y] += share
+        stop = ROW(i + 1 + k)
+        covered[stop, state] -= share
+        n_middle[ROW(middles[k]), state] += share
+        n_offset[stop, state] += share
+    share = probability * terms[count]
+    if share > 0.0:
+        covered[i + count, y] -= share
+        n_middle[middles[count - 1], y] += share
 
 
 @kernel
 def backward(
     onset, offset, middle, times, allowed, longest, continues, transition, self_transition, duration,
-    total, fresh, chained, ended, log_z, stopping, linking, covered, begin, terms, links, middles, lengths,
+    total, fresh, chained, ended, log_z, stopping, linking, covered, begin, terms, links, middles, lengths, barrier,
     n_inside, n_onset, n_offset, n_middle, n_transition, n_self_transition, n_duration,
 ):  # fmt: skip
     """Add the expected counts of one sequence to the ``n_`` arrays.
 
     ``stopping[j, y]`` is the log sum over everything after a span of y that stops at j, plus its offset score and
     ``total[j, y]``; ``linking[j, y]`` the same where the span is continued at j; ``begin[y]`` the log sum over
-    everything from a new span of y at the present node on. `covered` holds starts minus stops of spans at each node.
+    everything from a new span of y at the present node on. `covered` holds starts minus stops of spans at each node,
+    ``barrier[y]`` the next interval that no span of y may cover.
     """
     n_nodes, n_states = onset.shape
     n_bins = duration.shape[1]
@@ -211,32 +215,38 @@ def backward(
     covered[:n_nodes] = 0.0
     for y in range(n_states):
         stopping[n_nodes - 1, y] = total[n_nodes - 1, y]
+        barrier[y] = n_nodes
     for i in range(n_nodes - 2, -1, -1):
         n_spans = spans_that_start(i, times, cap, middles, lengths)
+        n_timed = n_nodes - 2 - i if i > 0 else 0  # spans of less than the sequence's ends; only they have a duration
         for y in range(n_states):
             begin[y] = MINUS_INFINITY
             linking[i, y] = MINUS_INFINITY
+            if not (allowed[i] >> y) & 1:
+                barrier[y] = i
             if fresh[i, y] == MINUS_INFINITY and chained[i, y] == MINUS_INFINITY:
                 continue
-            count = 0
+            count = short_enough(lengths, min(n_spans, barrier[y] - i), longest[y], continues[y])
+            if count == 0:
+                continue
+            state = ROW(y)
+            per_second = n_bins / longest[y]
             best = MINUS_INFINITY
             best_link = MINUS_INFINITY
             continued = MINUS_INFINITY
-            for k in range(n_spans):
-                j = i + 1 + k
-                if not (allowed[j - 1] >> y) & 1 or (lengths[k] > longest[y] and (k > 0 or not continues[y])):
-                    break
-                links[k] = stopping[j, y] + middle[middles[k], y]
-                terms[k] = links[k]
-                if i > 0 and j < n_nodes - 1:
-                    terms[k] += duration[y, duration_bin(lengths[k], longest[y], n_bins)]
-                best = max(best, terms[k])
-                best_link = max(best_link, links[k])
-                count += 1
-                if continues[y] and j < n_nodes - 1 and times[j + 1] - times[i] > longest[y]:
-                    continued = linking[j, y] + middle[middles[k], y]
-            if count == 0:
-                continue
+            for k in range(count):
+                link = stopping[ROW(i + 1 + k), state] + middle[ROW(middles[k]), state]
+                links[k] = link
+                best_link = max(best_link, link)
+                if k < n_timed:
+                    link += duration[state, ROW(min(n_bins - 1, int(lengths[k] * per_second)))]
+                terms[k] = link
+                best = max(best, link)
+            if continues[y]:
+                for k in range(count):
+                    j = i + 1 + k
+                    if j < n_nodes - 1 and times[j + 1] - times[i] > longest[y]:
+                        continued = linking[j, y] + middle[middles[k], y]
             if chained[i, y] > MINUS_INFINITY:
                 links[count] = continued
                 best_link = max(best_link, continued)
@@ -260,10 +270,9 @@ def backward(
                     share_out(probability, terms, count, i, y, middles, covered, n_offset, n_middle)
                     if i > 0:
                         n_onset[i, y] += math.exp(log_probability)
-                        for k in range(count):
-                            if terms[k] > 0.0 and i + 1 + k < n_nodes - 1:
-                                which = duration_bin(lengths[k], longest[y], n_bins)
-                                n_duration[y, which] += probability * terms[k]
+                        for k in range(min(count, n_timed)):
+                            which = ROW(min(n_bins - 1, int(lengths[k] * per_second)))
+                            n_duration[state, which] += probability * terms[k]
         if i == 0:
             break
         for before in range(n_states):
@@ -306,7 +315,7 @@ def expectations(
         backward(
             onset[a:b], offset[a:b], middle[a:b], times[a:b], allowed[a:b], longest, continues,
             transition, self_transition, duration, lattice[0], lattice[1], lattice[2], lattice[3], log_z[s],
-            lattice[4], lattice[5], lattice[6], row[3], row[0], row[1], integers[0], row[2],
+            lattice[4], lattice[5], lattice[6], row[3], row[0], row[1], integers[0], row[2], integers[1],
             n_inside[a:b], n_onset[a:b], n_offset[a:b], n_middle[a:b],
             n_transition[s], n_self_transition[s], n_duration[s],
         )  # fmt: skip
