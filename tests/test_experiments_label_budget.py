@@ -13,8 +13,8 @@ from experiments._macro import by_subject, interval, macros, weights_of
 from experiments._runner import carry_out, finished
 from experiments.label_budget import _fits
 from experiments.label_budget._design import ARMS, Fit, fits
-from experiments.label_budget._fits import WithUnlabelled, chosen, drawn, taught_by, uncertainty
-from experiments.label_budget._summary import gain_table, points
+from experiments.label_budget._fits import WithUnlabelled, chosen, drawn, pieces, taught_by, uncertainty
+from experiments.label_budget._summary import elsewhere_table, gain_table, points
 from mhealth.cli._terminal import Terminal
 from mhealth.cli._training import Case
 from mhealth.labeling import EcgLabeler, TrainingSettings, as_annotation, load
@@ -43,7 +43,7 @@ def given() -> Ground:
 def run(given, tmp_path, monkeypatch) -> Run:
     """A run on simulated people."""
     monkeypatch.setattr(_fits, "ground", lambda run: given)
-    settings = SETTINGS | {"subjects": [1, 2, 4], "start": 2, "training": asdict(SIZES)}
+    settings = SETTINGS | {"subjects": [1, 2, 4], "start": 2, "sources": [], "training": asdict(SIZES)}
     return Run(data=tmp_path, settings=settings, seed=0, folder=tmp_path)
 
 
@@ -141,6 +141,39 @@ def test_a_teacher_marks_what_it_is_sure_of(monkeypatch):
     assert len(found[0].annotation.annotated)
     monkeypatch.setattr(_fits, "as_annotation", partial(as_annotation, certainty=1.0))
     assert taught_by(load("ecg"), [case(7)]) == []
+
+
+def test_pieces_are_where_nobody_has_marked_a_wave():
+    recording, annotation = synthetic_ecg(fs=100, duration=700, leads=("II",), seed=0)
+    spans = annotation.spans
+    some = spans.select((spans.onset > 310 * 100) & (spans.onset < 330 * 100))
+    long = Case("simulated", "r", recording, replace(annotation, spans=some), "s", "")
+    assert [piece.recording.duration for piece in pieces([long])] == [20.0, 20.0]
+    np.testing.assert_array_equal(pieces([long])[1].recording.signals, recording.signals[60000:62000])
+    beats = replace(some, onset=np.full(len(some), -1), offset=np.full(len(some), -1))
+    assert len(pieces([replace(long, annotation=replace(annotation, spans=beats))])) == 3
+
+
+def test_what_other_data_sets_teach_is_judged_on_ludb_and_elsewhere(run, score, monkeypatch):
+    plan = fits(SETTINGS)
+    beyond = [fit for fit in plan if fit.source]
+    assert {(fit.arm, fit.source) for fit in beyond} == {
+        (arm, source) for arm in ("sparse-by-unet", "tcn-by-unet") for source in ("mitdb", "qtdb")
+    }
+    own = Run(data=run.data, settings=SETTINGS | {"n_resamples": 20}, seed=0, folder=run.folder)
+    left = {fit.name: {"subjects": ["a"], "taught": 3, "scores": packed(score), "qtdb": packed(score)} for fit in plan}
+    table = elsewhere_table(own, left | {beyond[0].name: None})
+    assert len(table) == 3 * 2 * 2
+    assert (table["gain"] == 0).all()
+    assert set(table["tested"]) == {"ludb", "qtdb"}
+    asked = []
+    monkeypatch.setattr(_fits, "missing", lambda architecture: False)
+    monkeypatch.setattr(Run, "cases", lambda self, name, count=None: asked.append(name) or [])
+    monkeypatch.setattr(_fits, "teacher", lambda fit, known, run: None)
+    monkeypatch.setattr(_fits, "train", lambda fit, cases, run, unlabelled: load("ecg"))
+    found = _fits.carry_out(Fit("tcn-by-unet", None, 0, 0, "mitdb"), run, {})
+    assert asked == ["mitdb"]
+    assert found["taught"] == 0
 
 
 @pytest.fixture(scope="module")

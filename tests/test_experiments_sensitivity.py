@@ -14,7 +14,7 @@ from experiments._runner import carry_out, finished
 from experiments._structures import coder, stacked, stretches_of
 from experiments.sensitivity import _fits, _optimisers
 from experiments.sensitivity._fits import moved, rarity
-from experiments.sensitivity._parameters import NETWORK, PARAMETERS, Move, moves
+from experiments.sensitivity._parameters import NETWORKS, PARAMETERS, Move, folds_of, moves
 from experiments.sensitivity._summary import BETTER, WORSE, parameter_table, value_table
 from mhealth.cli._terminal import Terminal
 from mhealth.cli._training import Case
@@ -66,17 +66,18 @@ def at(of, path: str):
 
 def single_numbers():
     """Yield the parameters that are one number, each with its path."""
-    for parameter in (*PARAMETERS, *NETWORK):
+    tables = {"sparse": PARAMETERS} | NETWORKS
+    for architecture, parameter in ((name, parameter) for name, table in tables.items() for parameter in table):
         paths = {path for sets in parameter.moves.values() for path in sets}
         values = [value for sets in parameter.moves.values() for value in sets.values()]
         is_length = parameter.name.startswith("window-")  # told with both ends
         if len(paths) == 1 and not is_length and all(isinstance(value, int | float) for value in values):
-            yield pytest.param(parameter, paths.pop(), id=parameter.name)
+            yield pytest.param(architecture, parameter, paths.pop(), id=f"{architecture}-{parameter.name}")
 
 
-@pytest.mark.parametrize(("parameter", "path"), list(single_numbers()))
-def test_the_default_in_the_table_is_the_default_and_others_are_moved(parameter, path):
-    own = parts("tcn" if parameter in NETWORK else "sparse")
+@pytest.mark.parametrize(("architecture", "parameter", "path"), list(single_numbers()))
+def test_the_default_in_the_table_is_the_default_and_others_are_moved(architecture, parameter, path):
+    own = parts(architecture)
     default = at(own, path)
     assert parameter.default == f"{default:g}"
     for sets in parameter.moves.values():
@@ -99,6 +100,15 @@ def test_every_value_makes_a_labeler_and_each_step_has_a_name_of_its_own():
         features = made["task"].front_end.features
         assert all(window.after <= features.lookahead for window in features.windows)
         assert (repr(made) != before) == bool(move.sets) or move.parameter == "noise"
+
+
+def test_networks_are_moved_too_and_a_unet_is_tested_on_one_fold():
+    planned = moves(SETTINGS)
+    for architecture, table in NETWORKS.items():
+        own = [move for move in planned if move.architecture == architecture]
+        assert {move.parameter for move in own} == {"", *(parameter.name for parameter in table)}
+        assert folds_of(own[0], SETTINGS) == ([0] if architecture == "unet" else [0, 1])
+    assert {move.architecture for move in moves(SETTINGS | {"networks": []})} == {"sparse"}
 
 
 def test_a_path_leads_through_keys_fields_and_places():
@@ -159,7 +169,7 @@ def test_a_value_is_better_or_worse_only_beyond_what_seeds_change(tmp_path, rng)
     verdicts = dict(zip(effects.values["parameter"], effects.values["verdict"], strict=True))
     assert verdicts == {"knee": BETTER, "n-atoms": WORSE, "dropout": "", "lag": ""}
     assert effects.spread == pytest.approx([0.25, 0.25], abs=0.1)
-    table = parameter_table(effects.values)
+    table = parameter_table(effects.values, PARAMETERS)
     assert list(table["parameter"][:2]) in (["knee", "n-atoms"], ["n-atoms", "knee"])
     assert table.set_index("parameter").loc["knee", "default"] == "0.25"
 

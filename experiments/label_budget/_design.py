@@ -62,17 +62,21 @@ class Fit(NamedTuple):
         Which subjects; those of one draw are among its larger numbers too.
     fold : int
         That is tested.
+    source : str
+        Data set whose recordings the teacher labels; empty: LUDB's of the other subjects.
     """
 
     arm: str
     subjects: int | None
     draw: int
     fold: int
+    source: str = ""
 
     @property
     def name(self) -> str:
         """Return the name of its step."""
-        return f"{self.arm}-{self.subjects or 'all'}-{self.draw}-fold{self.fold}"
+        source = f"-{self.source}" if self.source else ""
+        return f"{self.arm}-{self.subjects or 'all'}-{self.draw}{source}-fold{self.fold}"
 
 
 def fits(settings: dict[str, Any]) -> list[Fit]:
@@ -93,4 +97,9 @@ def fits(settings: dict[str, Any]) -> list[Fit]:
             for n in numbers:
                 n_draws = 1 if n is None else settings["network_draws" if networks else "draws"]
                 found += [Fit(name, n, draw, fold) for draw in range(n_draws)]
-    return found
+    return found + [
+        Fit(name, None, 0, settings["tested"][0], source)
+        for source in (settings["sources"] if settings["networks"] else [])
+        for name, arm in ARMS.items()
+        if arm.teacher == "unet"
+    ]

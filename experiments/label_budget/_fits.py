@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments._arms import labeler, missing
-from experiments._ludb import Ground, ground, learned, packed, scored
+from experiments._ludb import Ground, ground, learned, of_leads, packed, scored
 from experiments.label_budget._design import ARMS, Fit
 from mhealth.core import Annotation, Recording, Spans, make_folder
 from mhealth.crf import Potentials, span_expectations
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from mhealth.labeling._training import Progress, TrainingSet, TrainingSettings
     from mhealth.sparse import Dictionary
 
-__all__ = ["carry_out", "drawn", "uncertainty"]
+__all__ = ["ELSEWHERE", "carry_out", "drawn", "elsewhere", "pieces", "uncertainty"]
+
+ELSEWHERE = "qtdb"
+"""Where those that learned from everybody outside the fold are tested too, if others' recordings teach at all."""
+
+SECONDS, EVERY = 20.0, 300.0
+"""Of a long recording, pieces of so many seconds, each so many after the last."""
 
 
 def carry_out(fit: Fit, run: Run, before: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -37,6 +43,8 @@ def carry_out(fit: Fit, run: Run, before: Mapping[str, Any]) -> dict[str, Any] |
     subjects = chosen(fit, run, before)
     known = [case for case in given.training(fit.fold) if case.subject in subjects]
     unknown = [case for case in given.training(fit.fold) if case.subject not in subjects]
+    if fit.source:
+        unknown = pieces(run.cases(fit.source))
     taught: list[Case] = []
     if arm.teacher:
         taught = taught_by(teacher(fit, known, run), unknown)
@@ -46,6 +54,8 @@ def carry_out(fit: Fit, run: Run, before: Mapping[str, Any]) -> dict[str, Any] |
         "taught": len(taught),
         "scores": packed(scored(trained, given.tested(fit.fold))),
     }
+    if fit.subjects is None and run.settings["sources"]:
+        left[ELSEWHERE] = packed(scored(trained, elsewhere(run)))
     if arm.active or (fit.arm == "sparse" and fit.subjects == run.settings["start"]):  # others are chosen by it
         sure = {case.name: uncertainty(trained, case.recording) for case in unknown}
         left["uncertainty"] = {name: round(value, 5) for name, value in sure.items()}
@@ -89,13 +99,32 @@ def train(fit: Fit, cases: Sequence[Case], run: Run, *, unlabelled: Sequence[Cas
 
 def teacher(fit: Fit, known: Sequence[Case], run: Run) -> EcgLabeler:
     """Return the teacher, which knows the same labelled subjects, all leads together; trained if it is not there."""
-    own = fit._replace(arm=ARMS[fit.arm].teacher)
+    own = fit._replace(arm=ARMS[fit.arm].teacher, source="")
     path = run.folder / "models" / f"{own.name}.npz"
     if not path.exists():
         train(own, known, run)
     found = load(path)
     assert isinstance(found, EcgLabeler)
     return found.set_params(leads="fused")
+
+
+def pieces(cases: Sequence[Case]) -> list[Case]:
+    """Return pieces of long recordings in which nobody has marked a wave: more beats of a person teach little more."""
+    found = []
+    for case in cases:
+        fs, n, spans = case.recording.fs, case.recording.n_samples, case.annotation.spans
+        marked = spans.onset[spans.onset >= 0]  # of beats only the peak is known
+        for start in range(0, n - round(SECONDS * fs) + 1, round(EVERY * fs)):
+            stop = start + round(SECONDS * fs)
+            if not ((marked >= start) & (marked < stop)).any():
+                found.append(replace(case, recording=case.recording.slice(start, stop)))
+    return found
+
+
+def elsewhere(run: Run) -> list[Case]:
+    """Return the recordings of QTDB that are not of MIT-BIH's persons, first channel, with the expert's marks."""
+    cases = [case for case in run.cases(ELSEWHERE) if case.stratum != "MIT-BIH Arrhythmia"]
+    return [of_leads(case, [case.recording.channels[0].lower()]) for case in cases]
 
 
 def taught_by(teacher: EcgLabeler, cases: Sequence[Case]) -> list[Case]:

@@ -56,6 +56,8 @@ def points(run: Run, left: Mapping[str, Any]) -> list[Point]:
     lines: dict[tuple[str, int | None], dict[int, dict[str, str]]] = {}
     lacking = set()
     for fit in fits(dict(run.settings)):
+        if fit.source:
+            continue
         key, kept = (fit.arm, fit.subjects), left[fit.name]
         if kept is None:
             lacking.add(key)
@@ -80,12 +82,16 @@ def conclude(run: Run, left: Mapping[str, Any]) -> Outcome:
     for row in gains.itertuples():
         name = f"gain.{row.arm}.{row.subjects}.{row.tolerance}"
         metrics |= {name: row.gain, f"{name}.low": row.low, f"{name}.high": row.high}
+    others = elsewhere_table(run, left)
+    for row in others.itertuples():
+        name = f"elsewhere.{row.arm}.{row.source}.{row.tested}.{row.tolerance}"
+        metrics |= {name: row.gain, f"{name}.low": row.low, f"{name}.high": row.high}
     asked = {fit.arm for fit in fits(dict(run.settings) | {"networks": True})}
     lacking = [NAMES[arm] for arm in ARMS if arm in asked - {point.arm for point in found}]
     why = "their fits need TensorFlow (pip install 'mhealth[cnn]')" if run.settings["networks"] else "quick"
     return Outcome(
         metrics=metrics,
-        tables={"budget": budget, "gains": gains},
+        tables={"budget": budget, "gains": gains, **({"elsewhere": others} if len(others) else {})},
         figures={"budget": draw(budget), **({"gains": draw_gains(gains)} if len(gains) else {})},
         left_out=[f"{', '.join(lacking)}: {why}"] if lacking else [],
     )
@@ -137,6 +143,30 @@ def gain_table(found: list[Point], weights: NDArray[np.float64]) -> pd.DataFrame
         of_tolerance = np.flatnonzero(table["tolerance"] == tolerance)
         adjusted[of_tolerance] = holm([p[k] for k in of_tolerance])
     return table.assign(p=adjusted)
+
+
+def elsewhere_table(run: Run, left: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what a U-Net's labels of other data sets add to all labels of LUDB, tested there and on QTDB."""
+    import pandas as pd
+
+    from experiments._ludb import unpacked
+    from experiments.label_budget._fits import ELSEWHERE
+
+    rows = []
+    for fit in fits(dict(run.settings)):
+        plain = fit._replace(arm=ARMS[fit.arm].architecture, source="").name
+        if not fit.source or left[fit.name] is None or left[plain] is None:
+            continue
+        for tested, key in (("ludb", "scores"), ("qtdb", ELSEWHERE)):
+            new, usual = (unpacked(left[name][key]) for name in (fit.name, plain))
+            weights = weights_of(len(new.subjects), n=run.settings["n_resamples"], seed=run.seed)
+            reached, before = macros(new, weights), macros(usual, weights)
+            for k, tolerance in enumerate(TOLERANCES):
+                gain = interval(reached[:, k] - before[:, k])
+                rows.append((fit.arm, fit.source, left[fit.name]["taught"], tested, tolerance, before[0, k], *gain,
+                             usual.false_p_per_beat, new.false_p_per_beat))  # fmt: skip
+    columns = ["arm", "source", "pieces", "tested", "tolerance", "plain", "gain", "low", "high", "false_p_plain"]
+    return pd.DataFrame(rows, columns=[*columns, "false_p"])
 
 
 def draw(table: pd.DataFrame) -> Figure:

@@ -24,7 +24,8 @@ def steps(run: Run) -> list[Step]:
 
     def decides(fit: Fit) -> dict[str, Any]:
         arm = ARMS[fit.arm]
-        names = (*DECIDES, *(("subjects", "start") if arm.active else ()))  # it goes from one number to the next
+        active, everybody = ("subjects", "start") if arm.active else (), ("sources",) if fit.subjects is None else ()
+        names = (*DECIDES, *active, *everybody)  # active choice goes from one number to the next
         return {"of": arm._asdict() | fit._asdict()} | {name: settings[name] for name in names}
 
     return [Step(fit.name, partial(carry_out, fit), decides(fit)) for fit in fits(settings)]
@@ -50,7 +51,7 @@ EXPERIMENT = Experiment(
         "codes half of the way to it with 5 and 10 subjects; their own labels bring nothing. The least certain "
         "subjects first gain 0.5 points with 10 and 20: rare rhythms come earlier."
     ),
-    datasets=("ludb", "nstdb"),
+    datasets=("ludb", "nstdb", "qtdb", "mitdb"),
     settings={
         "records": None,
         "leads": list(LEADS),
@@ -61,6 +62,7 @@ EXPERIMENT = Experiment(
         "draws": 3,
         "network_draws": 1,
         "networks": True,
+        "sources": ["mitdb", "qtdb"],
         "training": {},
         "n_resamples": 1000,
     },
@@ -73,6 +75,7 @@ EXPERIMENT = Experiment(
         "start": 3,
         "draws": 1,
         "networks": False,
+        "sources": [],
         "training": {
             "n_atoms": 24,
             "n_first": 32,
@@ -91,5 +94,11 @@ EXPERIMENT = Experiment(
         *(f"f1.{arm}.{n}.150ms" for arm in ("sparse", "unet", "tcn") for n in (1, 5, 20, "all")),
         *(f"gain.sparse-dictionary.{n}.150ms" for n in (1, 5, 20)),
         *(f"gain.{arm}.{n}.150ms" for arm in ("sparse-active", "sparse-by-sparse", "sparse-by-unet") for n in (10, 20)),
+        *(
+            f"elsewhere.{arm}.{source}.{tested}.150ms"
+            for arm in ("sparse-by-unet", "tcn-by-unet")
+            for source in ("mitdb", "qtdb")
+            for tested in ("ludb", "qtdb")
+        ),
     ),
 )

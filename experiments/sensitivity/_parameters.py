@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["LAGS", "NETWORK", "PARAMETERS", "SEEDS", "Move", "Parameter", "moves"]
+__all__ = ["LAGS", "NETWORKS", "PARAMETERS", "SEEDS", "Move", "Parameter", "folds_of", "moves"]
 
 SEEDS = (1, 2)
 """Of further fits of the default, beside the seed of the run: what moves by chance alone."""
@@ -160,11 +160,7 @@ PARAMETERS = (
 )  # fmt: skip
 """Of the default model, `EcgLabeler` with sparse codes."""
 
-NETWORK = (
-    *_numbers(
-        "network", "emission.training", {"learning_rate": (6e-3, 2e-3, 1.8e-2), "weight_decay": (5e-2, 0.0, 0.2)}
-    ),
-    *_numbers("network", "emission", {"n_augmented": (12, 4)}),
+_TRAINING = (
     Parameter(
         "loss", "network", "cross-entropy",
         {"focal": {"emission.training.loss.focus": 2.0}, "weighted": {"emission.training.loss.weights": "rarity"}},
@@ -175,7 +171,26 @@ NETWORK = (
          for text, knee, slope in (("0.033, 0.013", 0.033, 0.013), ("0.3, 0.12", 0.3, 0.12))},
     ),
 )  # fmt: skip
-"""Of the training of a TCN, which takes half the usual steps here."""
+
+NETWORKS = {
+    "tcn": (
+        *_numbers(
+            "network", "emission.training", {"learning_rate": (6e-3, 2e-3, 1.8e-2), "weight_decay": (5e-2, 0.0, 0.2)}
+        ),
+        *_numbers("network", "emission", {"n_augmented": (12, 4)}),
+        *_TRAINING,
+    ),
+    "unet": (
+        *_numbers("network", "emission.training", {"learning_rate": (4e-3, 1.3e-3, 1.2e-2)}),
+        *_TRAINING,
+    ),
+}
+"""Of the training of networks, which take half the usual steps here."""
+
+
+def folds_of(move: Move, settings: Mapping[str, Any]) -> list[int]:
+    """Return the folds that a move is tested on: of a U-Net, which learns three times as long as others, the first."""
+    return settings["tested"][:1] if move.architecture == "unet" else settings["tested"]
 
 
 def moves(settings: Mapping[str, Any]) -> list[Move]:
@@ -188,12 +203,12 @@ def moves(settings: Mapping[str, Any]) -> list[Move]:
         if settings["parameters"] is None or parameter.name in settings["parameters"]
         for k, (value, sets) in enumerate(parameter.moves.items())
     ]
-    if settings["network"]:
-        found.append(Move("tcn-default", "", "", {}, "tcn"))
-        found += [Move(f"tcn-default-seed{seed}", "", "", {}, "tcn", seed) for seed in SEEDS[:1]]
+    for architecture in settings["networks"]:
+        found.append(Move(f"{architecture}-default", "", "", {}, architecture))
+        found += [Move(f"{architecture}-default-seed{seed}", "", "", {}, architecture, seed) for seed in SEEDS[:1]]
         found += [
-            Move(f"tcn-{parameter.name}-{k}", parameter.name, value, sets, "tcn")
-            for parameter in NETWORK
+            Move(f"{architecture}-{parameter.name}-{k}", parameter.name, value, sets, architecture)
+            for parameter in NETWORKS[architecture]
             for k, (value, sets) in enumerate(parameter.moves.items())
         ]
     return found

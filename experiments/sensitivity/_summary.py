@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from experiments._experiment import Outcome, Run
 from experiments._macro import TOLERANCES, interval, macros, weights_of
-from experiments.sensitivity._parameters import LAGS, NETWORK, PARAMETERS, Move, moves
+from experiments.sensitivity._parameters import LAGS, NETWORKS, PARAMETERS, Move, Parameter, folds_of, moves
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +27,12 @@ def conclude(run: Run, left: Mapping[str, Any]) -> Outcome:
     """Return what each value changes, what chance changes, and how near optimisers come."""
     from experiments.sensitivity._optimisers import CHECKS
 
-    folds = run.settings["tested"]
-    fitted = [move for move in moves(run.settings) if all(left[f"{move.name}-fold{fold}"] for fold in folds)]
-    architectures = [name for name in ("sparse", "tcn") if any(move.architecture == name for move in fitted)]
+    fitted = [
+        move
+        for move in moves(run.settings)
+        if all(left[f"{move.name}-fold{fold}"] for fold in folds_of(move, run.settings))
+    ]
+    architectures = [name for name in ("sparse", *NETWORKS) if any(move.architecture == name for move in fitted)]
     metrics: dict[str, float] = {}
     tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
@@ -48,17 +51,20 @@ def conclude(run: Run, left: Mapping[str, Any]) -> Outcome:
                 }
         for verdict in (BETTER, WORSE):
             metrics[f"{prefix}values that are {verdict}"] = int((table.values["verdict"] == verdict).sum())
-        tables |= {f"{architecture}-values": table.values, f"{architecture}-parameters": parameter_table(table.values)}
+        known = NETWORKS.get(architecture, PARAMETERS)
+        tables |= {
+            f"{architecture}-values": table.values,
+            f"{architecture}-parameters": parameter_table(table.values, known),
+        }
         figures[architecture] = draw(table)
     checks = check_metrics({name: left[f"optimiser-{name}"] for name in CHECKS})
-    network = "" if "tcn" in architectures else "the training of a TCN: " + (
-        "its fits need TensorFlow (pip install 'mhealth[cnn]')" if run.settings["network"] else "quick"
-    )  # fmt: skip
+    why = "their fits need TensorFlow (pip install 'mhealth[cnn]')" if run.settings["networks"] else "quick"
+    lacking = [name for name in NETWORKS if name not in architectures]
     return Outcome(
         metrics=metrics | checks,
         tables=tables | {"optimisers": crf_table(left["optimiser-crf"])},
         figures=figures,
-        left_out=[network] if network else [],
+        left_out=[f"the training of {', '.join(lacking)}: {why}"] if lacking else [],
     )
 
 
@@ -85,7 +91,7 @@ def score_of(run: Run, left: Mapping[str, Any], move: Move, lag: str = "") -> De
     from experiments._ludb import unpacked
 
     lines: dict[str, str] = {}
-    for fold in run.settings["tested"]:
+    for fold in folds_of(move, run.settings):
         of_fold = left[f"{move.name}-fold{fold}"]
         lines |= of_fold["lags"][lag] if lag else of_fold["scores"]
     return unpacked(lines)
@@ -101,7 +107,7 @@ def value_table(run: Run, left: Mapping[str, Any], own: list[Move]) -> Effects:
 
     defaults = [move for move in own if not move.sets]
     default = score_of(run, left, defaults[0])
-    sizes = [len(left[f"{defaults[0].name}-fold{fold}"]["scores"]) for fold in run.settings["tested"]]
+    sizes = [len(left[f"{defaults[0].name}-fold{fold}"]["scores"]) for fold in folds_of(defaults[0], run.settings)]
     fold_of = np.repeat(np.arange(len(sizes)), sizes)
     folds = (fold_of == np.arange(len(sizes))[:, None]).astype(float)
     weights = weights_of(len(fold_of), n=run.settings["n_resamples"], seed=run.seed)
@@ -132,11 +138,11 @@ def value_table(run: Run, left: Mapping[str, Any], own: list[Move]) -> Effects:
     return Effects(pd.DataFrame(rows), usual[0], spread)
 
 
-def parameter_table(values: pd.DataFrame) -> pd.DataFrame:
+def parameter_table(values: pd.DataFrame, parameters: Sequence[Parameter]) -> pd.DataFrame:
     """Return a row a parameter: its part, its default, the best and the worst of its values, largest effect first."""
     import pandas as pd
 
-    known = {parameter.name: parameter for parameter in (*PARAMETERS, *NETWORK)}
+    known = {parameter.name: parameter for parameter in parameters}
     rows = []
     for name, own in values.groupby("parameter", sort=False):
         part, default = (known[name].part, known[name].default) if name in known else ("decoding", "1.5")
