@@ -44,6 +44,7 @@ def steps(run: Run) -> list[Step]:
 
 def make_labeler(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
     """Train a labeler on LUDB without the fold that the warp is measured on, and learn a dictionary of its beats."""
+    from experiments._ludb import learned
     from experiments._manifest import hash_of
     from mhealth.cli._training import load_noise
     from mhealth.labeling import EcgLabeler, TrainingSettings, load
@@ -54,13 +55,7 @@ def make_labeler(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
         seen, _ = ludb(run)
         training = TrainingSettings(fewest_steps=run.settings["training_steps"])
         labeler = EcgLabeler(training=training, noise=load_noise("nstdb", run.data), random_state=run.seed)
-        labeler.fit(
-            [case.recording for case in seen],
-            [case.annotation for case in seen],
-            groups=[case.subject for case in seen],
-            progress=run.progress,
-        )
-        labeler.save(run.folder / "labeler.npz")
+        learned(labeler, seen, run).save(run.folder / "labeler.npz")
     return {"sha256": hash_of(run.folder / "labeler.npz"), "atoms": beat_atoms(run).tolist()}
 
 

@@ -76,6 +76,7 @@ def source(run: Run) -> list[Case]:
 
 def make_labeler(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
     """Train a labeler on QTDB, and learn dictionaries of beats and of an alphabet."""
+    from experiments._ludb import learned
     from experiments._manifest import hash_of
     from experiments.drug_effect._windows import N_NONZERO, beat_windows
     from experiments.personalisation._models import WAVE, candidates
@@ -89,13 +90,7 @@ def make_labeler(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
     else:
         training = TrainingSettings(fewest_steps=run.settings["training_steps"])
         labeler = EcgLabeler(training=training, noise=load_noise("nstdb", run.data), random_state=run.seed)
-        labeler.fit(
-            [case.recording for case in cases],
-            [case.annotation for case in cases],
-            groups=[case.subject for case in cases],
-            progress=run.progress,
-        )
-        labeler.save(path)
+        learned(labeler, cases, run).save(path)
     model, beats, waves = load(str(path)).model_, [], []
     for done, case in enumerate(cases):
         run.progress("windows of QTDB", done, len(cases))
@@ -115,6 +110,7 @@ def make_labeler(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
 
 def make_network(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
     """Train a U-Net on the same recordings."""
+    from experiments._ludb import learned
     from experiments._manifest import hash_of
     from mhealth.cli._training import load_noise
     from mhealth.labeling import EcgLabeler, NetworkEmission, TrainingSettings
@@ -133,12 +129,7 @@ def make_network(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
     labeler = EcgLabeler(
         emission=emission, training=training, noise=load_noise("nstdb", run.data), random_state=run.seed
     )
-    labeler.fit(
-        [case.recording for case in cases],
-        [case.annotation for case in cases],
-        groups=[case.subject for case in cases],
-        progress=run.progress,
-    )
+    learned(labeler, cases, run)
     return {"sha256": hash_of(path)}
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from experiments._experiment import Run
 from experiments._statistics import auroc
@@ -54,6 +53,7 @@ def folds(run: Run) -> dict[str, int]:
 
 def learn(run: Run) -> dict[str, Any]:
     """Train the population's model; return what it and its recordings are."""
+    from experiments._ludb import learned
     from experiments._manifest import hash_of
 
     cases, path = ludb(run), run.folder / f"{GENERAL}.npz"
@@ -62,13 +62,7 @@ def learn(run: Run) -> dict[str, Any]:
     else:
         training = TrainingSettings(fewest_steps=run.settings["training_steps"])
         labeler = EcgLabeler(training=training, noise=load_noise("nstdb", run.data), random_state=run.seed)
-        labeler.fit(
-            [case.recording for case in cases],
-            [case.annotation for case in cases],
-            groups=[case.subject for case in cases],
-            progress=run.progress,
-        )
-        labeler.save(path)
+        learned(labeler, cases, run).save(path)
     model, found = model_of(run, GENERAL).model_, []
     for done, case in enumerate(cases):
         run.progress("looks of LUDB", done, len(cases))
@@ -161,6 +155,4 @@ def foreignness(
     rows, is_new = np.concatenate([here, there]), np.arange(len(here) + len(there)) >= len(here)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000))
     parts = StratifiedKFold(min(5, int(is_new.sum()), int((~is_new).sum())), shuffle=True, random_state=seed)
-    # One thread: sums split over several would depend on how many there are.
-    with threadpool_limits(1):
-        return cross_val_predict(model, rows, is_new, cv=parts, method="decision_function"), is_new
+    return cross_val_predict(model, rows, is_new, cv=parts, method="decision_function"), is_new
