@@ -25,6 +25,9 @@ _NOT_CODE = {".md", ".png", ".svg", ".csv"}
 _NOT_CODE_FOLDERS = {"__pycache__", "fits", "result"}
 """Where Python and numba keep what they compiled, and experiments their fits and their latest run."""
 
+_NO_FITS = ":(exclude)experiments/*/fits/*"
+"""What the fits of one sitting leave does not make the tree of the next one unclean."""
+
 _PACKAGES = (
     "numpy", "scipy", "scikit-learn", "sklearn-crfsuite", "numba", "pandas", "wfdb", "matplotlib", "threadpoolctl",
     "tensorflow", "ai-edge-litert", "neurokit2",
@@ -34,7 +37,7 @@ _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 def environment() -> dict[str, Any]:
     """Return code, machine and packages, as JSON can hold it."""
-    status = _git("status", "--porcelain", "--", *_CODE, "pyproject.toml", ":(exclude)experiments/*/fits")
+    status = _git("status", "--porcelain", "--untracked-files=all", "--", *_CODE, "pyproject.toml", _NO_FITS)
     return {
         "commit": _git("rev-parse", "HEAD"),
         "clean": None if status is None else not status,

@@ -1,6 +1,7 @@
 """Fits that the repository keeps: taken by later runs, made in several sittings."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -160,3 +161,30 @@ def test_the_ledger_names_the_commits_of_earlier_fits(fitted, data, tmp_path):
     manifest, results = finished(tmp_path / "again")
     text = _ledger._part(fitted.experiment(), manifest, results)
     assert f"Fits of earlier sittings: commit {manifest['sittings'][0]['commit'][:9]}." in text
+
+
+def test_fits_of_a_sitting_leave_the_tree_clean_for_the_next(tmp_path, monkeypatch):
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    for folder in ("experiments/toy", "mhealth", "data_loaders"):
+        (tmp_path / folder).mkdir(parents=True)
+    code = tmp_path / "experiments" / "toy" / "experiment.py"
+    code.write_text("ONE = 1\n")
+    (tmp_path / "pyproject.toml").write_text("")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "toy")
+    monkeypatch.setattr(_manifest, "ROOT", tmp_path)
+    assert _manifest.environment()["clean"] is True
+    fits = code.parent / "fits"
+    fits.mkdir()
+    (fits / "a-0.json").write_text("{}")
+    assert _manifest.environment()["clean"] is True
+    git("add", ".")
+    assert _manifest.environment()["clean"] is True  # committed or not
+    code.write_text("ONE = 2\n")
+    told = _manifest.environment()
+    assert told["clean"] is False
+    assert told["changed"] == [" M experiments/toy/experiment.py"]
