@@ -64,7 +64,7 @@ def windows_of(records: Mapping[str, Mapping[str, Any]], reference: Reference) -
                 whole[name] = whole[name] - mean_known(whole[name][at_rest])
             whole[STRETCHED] = stretched - mean_known(stretched[at_rest])
         if reference == "rest and exercise":
-            known = [(kinds != DRUG) & (at_rest | (own_half != half)) for half in (0, 1)]
+            known = [(kinds != DRUG) & (at_rest | (own_half != tested_half)) for tested_half in (0, 1)]
             lines = [_about_lines(intervals, codes, stretched, rr, seen) for seen in known]
             for name in ("intervals", "codes", STRETCHED):
                 whole[name] = np.where((own_half == 0)[:, None], lines[0][name], lines[1][name])

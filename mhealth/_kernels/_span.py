@@ -218,7 +218,7 @@ def backward(
         barrier[y] = n_nodes
     for i in range(n_nodes - 2, -1, -1):
         n_spans = spans_that_start(i, times, cap, middles, lengths)
-        n_timed = n_nodes - 2 - i if i > 0 else 0  # spans of less than the sequence's ends; only they have a duration
+        n_timed = n_nodes - 2 - i if i > 0 else 0  # that have a duration: uncut at either end
         for y in range(n_states):
             begin[y] = MINUS_INFINITY
             linking[i, y] = MINUS_INFINITY
