@@ -44,7 +44,7 @@ def farthest_from_chord(signal, start, stop):
 
 @njit(cache=True, nogil=True)
 def locate_waves(
-    starts, stops, states, occupancy, first_interval, shift, present, times, shift_unit, longest_shift, raw, raw_start,
+    starts, stops, states, occupancy, first_interval, shift, usable, times, shift_unit, longest_shift, raw, raw_start,
     fs, earliest, out, probability,
 ):  # fmt: skip
     """Find the edges and the peak of each wave in one lead.
@@ -59,8 +59,8 @@ def locate_waves(
         Where the intervals of a wave start in `occupancy`.
     shift : float32 (n_nodes, 2 * n_states)
         How far this lead's onset and offset of each state lie from a node, in units of `shift_unit` seconds.
-    present : bool (n_nodes,)
-        Nodes at which the lead says anything; elsewhere it has no wave.
+    usable : bool (n_nodes,)
+        Nodes at which the lead is usable; elsewhere it has no wave.
     times : float64 (n_nodes,)
         Seconds.
     longest_shift : float
@@ -86,7 +86,7 @@ def locate_waves(
         out[w, 0] = -1
         probability[w] = 0.0
         first, last, state = starts[w], stops[w], states[w]
-        if not present[first] or not present[last]:
+        if not usable[first] or not usable[last]:
             continue
         begin = times[first] + min(max(shift_unit * shift[first, 2 * state], -longest_shift), longest_shift)
         finish = times[last] + min(max(shift_unit * shift[last, 2 * state + 1], -longest_shift), longest_shift)

@@ -223,21 +223,24 @@ class _Lead:
     def __init__(self, stream: LeadStream, n_outputs: int) -> None:
         self.stream = stream
         self.node_outputs = np.empty((0, n_outputs), np.float32)  # of the group's nodes
-        self.present = np.empty(0, bool)
+        self.present = np.empty(0, bool)  # where it has a say
+        self.usable = np.empty(0, bool)  # where it can have a wave
         self.raw = np.empty(0, np.float32)  # input samples that waves still to come may cover
         self.raw_start = 0
         self.bad_since = -1  # input sample at which the present unusable stretch started
         self.bad: list[tuple[int, int]] = []  # unusable stretches that waves still to come may touch
         self.last_offset = 0
 
-    def extend(self, outputs: NDArray[np.float32], present: NDArray[np.bool_]) -> None:
-        """Take what the lead says at the group's next nodes."""
+    def extend(self, outputs: NDArray[np.float32], present: NDArray[np.bool_], usable: NDArray[np.bool_]) -> None:
+        """Take what the lead says at the group's next nodes, where it says anything, and where it is usable."""
         self.node_outputs = np.concatenate([self.node_outputs, outputs])
         self.present = np.concatenate([self.present, present])
+        self.usable = np.concatenate([self.usable, usable])
 
     def end(self) -> None:
         """Take a virtual node at an end of a stretch."""
-        self.extend(np.zeros((1, self.node_outputs.shape[1]), np.float32), np.zeros(1, bool))
+        nowhere = np.zeros(1, bool)
+        self.extend(np.zeros((1, self.node_outputs.shape[1]), np.float32), nowhere, nowhere)
 
     @property
     def unusable(self) -> list[tuple[float, float]]:
@@ -377,9 +380,21 @@ class GroupStream:
                 lead.end()
             rows = self._append(np.array([begin]))
         samples = np.minimum((nodes[1] * self._ratio).astype(np.int64), stop - 1) - self._judged
-        for lead, said in zip(self._leads, self._voices.say(nodes, usable[:, samples], era), strict=True):
-            lead.extend(*said)
+        at_nodes = usable[:, samples]
+        said = list(self._voices.say(nodes, at_nodes, era))
+        if len(said) > 1:
+            self._place_silent(said)
+        for lead, (outputs, present), is_usable in zip(self._leads, said, at_nodes, strict=True):
+            lead.extend(outputs, present, is_usable)
         return rows + self._append(times)
+
+    def _place_silent(self, said: list[_Said]) -> None:
+        """Give leads that have no say the mean shifts of those that have one: waves lie there all the same."""
+        n_shifts = 2 * self._model.task.grammar.n_states
+        count = np.sum([present for _, present in said], axis=0)
+        mean = np.sum([outputs[:, -n_shifts:] for outputs, _ in said], axis=0) / np.maximum(count, 1)[:, None]
+        for outputs, present in said:
+            outputs[~present, -n_shifts:] = mean[~present]
 
     def _append(self, times: NDArray[np.float64]) -> list[Row]:
         """Hand the newest nodes to the decoder.
@@ -427,10 +442,10 @@ class GroupStream:
         labels = model.task.label_of_state[states]
         for k, lead in enumerate(self._leads):
             out, probability = np.empty((len(waves), 3), np.int64), np.empty(len(waves))
-            present = lead.present if len(self._leads) > 1 else np.ones_like(lead.present)  # also at cut ends
+            usable = lead.usable if len(self._leads) > 1 else np.ones_like(lead.usable)  # also at cut ends
             lead.last_offset = locate_waves(
                 starts, stops, states, spans.occupancy, spans.first_interval[waves],
-                lead.node_outputs[:, 4 * model.task.grammar.n_states :], present, self._times, model.task.shift_unit,
+                lead.node_outputs[:, 4 * model.task.grammar.n_states :], usable, self._times, model.task.shift_unit,
                 model.task.farthest_edge, lead.raw, lead.raw_start, self._fs, lead.last_offset, out, probability,
             )  # fmt: skip
             model.task.refined(lead.raw, lead.raw_start, self._fs, states, out)
@@ -462,6 +477,7 @@ class GroupStream:
         self._times = self._times[keep]
         for lead in self._leads:
             lead.node_outputs, lead.present = lead.node_outputs[keep], lead.present[keep]
+            lead.usable = lead.usable[keep]
         self._drop_samples(int(self._times[0] * self._fs))
 
     def _drop_samples(self, before: int) -> None:

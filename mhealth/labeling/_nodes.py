@@ -42,9 +42,9 @@ class Nodes(NamedTuple):
 class Hearing:
     """Which leads are heard when, in samples at the internal rate.
 
-    Nothing is known of a lead before its warm-up is over. A lead that returns keeps silent for so long, lest the leads
-    that are heard wait for it. Where none of them goes on, an era ends, and the next one starts with all leads that are
-    there.
+    Nothing is known of a lead before its warm-up is over. A lead that returns is not heard for so long, lest the leads
+    that are heard wait for it: they decide for it too. Where none of them goes on, an era ends, and the next one starts
+    with all leads that are there.
     """
 
     def __init__(self, n_leads: int, warm_up: int) -> None:

@@ -200,6 +200,22 @@ def test_waves_do_not_wait_for_a_lead_that_returns(labeler):
     assert max(late) <= LATEST + 4 / 250  # the chunk's length
 
 
+def test_a_lead_that_returns_shows_what_the_others_decide_at_once(labeler):
+    """It has no say yet: waves are found by the others, and placed in it by them."""
+    recording = ecg(2, leads=LEADS)[0]
+    signals = recording.signals.copy()
+    signals[2000:2010, 0] = np.nan
+    got, whole = (waves(labeler.label(record(part, 250.0, LEADS))) for part in (signals, recording.signals))
+    got, whole = (spans.select(spans.channel == 0) for spans in (got, whole))
+    warming_up = (whole.onset > 2010) & (whole.onset < 2010 + round(1.9 * 250))
+    assert warming_up.sum() > 3
+    for wave in np.flatnonzero(warming_up):
+        same = (got.label == whole.label[wave]) & (np.abs(got.peak - whole.peak[wave]) <= 10)
+        assert same.sum() == 1
+        edges = [[spans.onset[k], spans.offset[k]] for spans, k in ((got, same), (whole, wave))]
+        assert np.abs(np.subtract(edges[0], np.reshape(edges[1], (2, 1)))).max() <= 15  # 60 ms: so far leads may differ
+
+
 def test_waves_do_not_wait_where_leads_take_turns(labeler):
     """The second lead returns shortly before the first is lost: a new era starts amid candidates of both."""
     signals = ecg(2, leads=("I", "II"))[0].signals.copy()
