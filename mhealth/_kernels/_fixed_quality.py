@@ -188,7 +188,7 @@ def _judge(s, energy, floors, peaks):
 
 
 @njit(cache=True, nogil=True)
-def decide(samples, s, flags, sections, memory, energy, floors, peaks, codes):
+def decide(samples, s, flags, sections, memory, energy, floors, peaks, off, codes):
     """Take samples and write one code each: that of the sample `look` before it, `NONE` if there is none.
 
     Parameters
@@ -204,6 +204,8 @@ def decide(samples, s, flags, sections, memory, energy, floors, peaks, codes):
         Last two inputs of the filters, then outputs of each section.
     energy : int64 (2,)
     floors, peaks : int64
+    off : bool (n,), out
+        Whether the lead is known to be off at a sample.
     codes : uint8 (n,), out
     """
     for m in range(len(samples)):
@@ -224,6 +226,7 @@ def decide(samples, s, flags, sections, memory, energy, floors, peaks, codes):
                 _note_steps(s, value)
             s.total += value
         s.last = value
+        off[m] = s.is_flat and s.flat_is_off
         if flag == _IS_MISSING or s.is_flat:
             s.skip = 1
             s.restart = 1

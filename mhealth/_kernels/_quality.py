@@ -156,12 +156,12 @@ def _judge(s, energy, floors, peaks):
 
 
 @njit(cache=True, nogil=True)
-def decide(samples, s, flags, sections, memory, energy, floors, peaks, codes):
+def decide(samples, s, flags, sections, memory, energy, floors, peaks, off, codes):
     """Take samples, float32, and write the codes that are final now to `codes`; return how many.
 
     `s` is the record of scalars, `flags` the ring of 2 · look + 1 sample flags, `sections` and `memory` the
     second-order sections of the two bands and their states, `energy` the sums of the running block, `floors` and
-    `peaks` the rings of block energies.
+    `peaks` the rings of block energies. `off` says of every sample whether the lead is known to be off there.
     """
     n_codes = 0
     for m in range(len(samples)):
@@ -181,6 +181,7 @@ def decide(samples, s, flags, sections, memory, energy, floors, peaks, codes):
             if s.fewest_steps > 0:
                 _note_steps(s, value)
         s.last = value
+        off[m] = s.is_flat and s.flat_is_off
         if flag == _MISSING or s.is_flat:
             s.skip = 1
             s.restart = 1

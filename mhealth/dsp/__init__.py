@@ -9,7 +9,15 @@ from mhealth.dsp._convolutions import (
     QuantizedConvolution,
     quantized_multiplier,
 )
-from mhealth.dsp._quality import BreathQuality, QualityStream, Reason, SignalQuality, UnusableSpans, unusable_spans
+from mhealth.dsp._quality import (
+    BreathQuality,
+    Judgement,
+    QualityStream,
+    Reason,
+    SignalQuality,
+    UnusableSpans,
+    unusable_spans,
+)
 from mhealth.dsp._rates import BREATH_RATES, ECG_RATES, HIGHEST_RATE, LOWEST_RATE, RateRange
 from mhealth.dsp._resample import Resampler, ResampleStream
 from mhealth.dsp._scale import RunningScale, RunningScaleStream, ScaleAndFloor
@@ -23,6 +31,7 @@ __all__ = [
     "Convolution",
     "ConvolutionStream",
     "Convolutions",
+    "Judgement",
     "QualityStream",
     "Quantization",
     "QuantizedAddition",

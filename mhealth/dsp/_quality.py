@@ -37,7 +37,7 @@ _STATE = np.dtype(
         *[(name, np.int64) for name in (
             "look", "still", "box", "block", "bucket", "peak_blocks", "warm_up", "range_known", "shortest_noise",
             "position", "n_heard", "slot", "n_rail", "run", "longest", "longest_before",
-            "is_flat", "constant_until", "constant_code",
+            "is_flat", "flat_is_off", "constant_until", "constant_code",
             "bucket_left", "at_extreme", "jumped", "box_left", "block_left", "skip", "restart",
             "floor_slot", "n_floors", "peak_slot", "n_peaks", "peak_left", "noisy", "hold",
         )],
@@ -74,6 +74,9 @@ class SignalQuality:
         Seconds of signal after a sample that its code may depend on.
     still : float, default=0.5
         Shortest flat line in seconds; only its last `look` seconds are coded in hindsight.
+    flat_is_off : bool, default=True
+        A line that has been flat for so long tells of a lead that is off, so that what was before it tells nothing of
+        what comes after it.
     fewest_steps : float, default=0.0
         A signal that has moved by no more than so many steps of its converter is flat too. The step is the smallest
         change that was seen. 0: not judged, as an ECG may be quiet for long.
@@ -129,6 +132,7 @@ class SignalQuality:
     rates: RateRange = ECG_RATES
     look: float = 0.5
     still: float = 0.5
+    flat_is_off: bool = True
     fewest_steps: float = 0.0
     extremes: float = 8.0
     rail_zone: float = 1 / 400
@@ -257,6 +261,8 @@ class BreathQuality(SignalQuality):
         The delay: half an ordinary breath.
     still : float, default=8.0
         The longest time for which a BIDMC recording repeats one value is 2.6 s; half a breath at 4 a minute is 7.5 s.
+    flat_is_off : bool, default=False
+        It may be an apnoea too, after which the same breath goes on.
     fewest_steps : float, default=2.5
         Flicker between three neighbouring values, and half a step for decimals that were rounded.
     extremes : float, default=60.0
@@ -289,6 +295,7 @@ class BreathQuality(SignalQuality):
     rates: RateRange = BREATH_RATES
     look: float = 2.0
     still: float = 8.0
+    flat_is_off: bool = False
     fewest_steps: float = 2.5
     extremes: float = 60.0
     rail_time: float = 0.0
@@ -302,6 +309,21 @@ class BreathQuality(SignalQuality):
     peak_rank: float = 0.8
     warm_up: float = 4.0
     shortest_noise: float = 2.0
+
+
+class Judgement(NamedTuple):
+    """What is known of the quality of a lead after some samples.
+
+    Attributes
+    ----------
+    codes : ndarray of uint8
+        Values of `Reason` that are final now, for the samples after those judged before.
+    off : ndarray of bool
+        At which of the samples taken the lead is off, which is known at once; see `SignalQuality.flat_is_off`.
+    """
+
+    codes: NDArray[np.uint8]
+    off: NDArray[np.bool_]
 
 
 class QualityStream:
@@ -326,6 +348,7 @@ class QualityStream:
             "restart": 1,
             "rail_step": 1 / (quality.rail_time * fs) if quality.rail_time else math.inf,
             **{name: getattr(quality, name) for name in _RATIOS},
+            "flat_is_off": quality.flat_is_off,
             "last": math.nan,
             "high": -math.inf,
             "high_before": -math.inf,
@@ -365,17 +388,33 @@ class QualityStream:
         InvalidSignalError
             If the chunk is not one lead of finite or missing samples.
         """
+        return self.judge(chunk, start=start).codes
+
+    def judge(self, chunk: ArrayLike, *, start: int | None = None) -> Judgement:
+        """Take the next samples; return the codes that are final now, and at which of the samples the lead is off.
+
+        Parameters
+        ----------
+        chunk, start
+            As of `push`.
+
+        Raises
+        ------
+        StreamError, InvalidSignalError
+            As `push`.
+        """
         from mhealth._kernels._quality import decide
 
         lead = check_chunk(chunk, n_channels=1, start=start, position=self.position, ended=self._ended)[:, 0]
         samples = np.ascontiguousarray(lead)
         codes = np.empty(len(samples), dtype=np.uint8)
+        off = np.empty(len(samples), dtype=bool)
         n_codes = decide(
             samples, self._state[0], self._flags, self._sections, self._memory, self._energy,
-            self._floors, self._peaks, codes,
+            self._floors, self._peaks, off, codes,
         )  # fmt: skip
         self.position += len(samples)
-        return codes[:n_codes]
+        return Judgement(codes[:n_codes], off)
 
     def flush(self) -> NDArray[np.uint8]:
         """End the stream and return the codes of the last samples, judged by what there is.

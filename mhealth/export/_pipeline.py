@@ -189,7 +189,7 @@ class PipelineTable:
         missing = given == MISSING
         fitting = np.clip(given, -(2**15), 2**15 - 1)
         clipped = (fitting != given) & ~missing
-        codes = self._codes(np.where(missing, MISSING, fitting))
+        codes, off = self._judged(np.where(missing, MISSING, fitting))
         n_clipped = np.concatenate([[0], np.cumsum(clipped)])
 
         def flagged(event: Event) -> Event:
@@ -198,7 +198,7 @@ class PipelineTable:
 
         events: list[Event] = []
         last = 0
-        for start, stop in self._stretches(missing):
+        for start, stop in self._stretches(missing | off):
             stretch = np.ascontiguousarray(fitting[start:stop], np.int16)
             for begin, end, waves in self._waves(stretch, codes[start:stop] == 0):
                 if last < start + begin:
@@ -228,13 +228,14 @@ class PipelineTable:
         running_scale = np.concatenate([pushed.scale, rest.scale])
         return positions, self.describer.outputs(signal, positions, limits, scales, running_scale)
 
-    def _codes(self, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the quality of each sample."""
+    def _judged(self, samples: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return the quality of each sample, and at which of them the lead is off."""
         stream = self.quality.open()
-        return np.concatenate([stream.push(samples)[self.quality.look :], stream.flush()])[: len(samples)]
+        codes, off = stream.judge(samples)
+        return np.concatenate([codes[self.quality.look :], stream.flush()])[: len(samples)], off
 
     def _stretches(self, missing: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-        """Yield the stretches without missing samples, each `resume` samples after the end of the one before."""
+        """Yield the stretches in which nothing is missing, each `resume` samples after the end of the one before."""
         start = 0
         while True:
             there = np.flatnonzero(~missing[start:])

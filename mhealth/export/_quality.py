@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mhealth.core import new_state
-from mhealth.dsp import SignalQuality
+from mhealth.dsp import Judgement, SignalQuality
 from mhealth.errors import InvalidParameterError
 from mhealth.export._c_tables import c_table
 
@@ -22,7 +22,7 @@ _SIZES = (
     (2**32 - 1, ("rail_zone", "rail_step")),
     (2**16 - 1, ("enter", "leave", "quiet_share", "peak_rank", "fewest_steps")),
     (2**15 - 1, ("look", "still", "bucket", "range_known", "shortest_noise")),
-    (2**8 - 1, ("box", "block", "peak_blocks", "warm_up", "n_floors", "n_peaks", "fraction")),
+    (2**8 - 1, ("box", "block", "peak_blocks", "warm_up", "n_floors", "n_peaks", "fraction", "flat_is_off")),
 )
 """The largest number that C keeps each entry in; twice a number of samples must fit into 16 bits too."""
 
@@ -30,7 +30,7 @@ _STATE = np.dtype(
     [(name, np.int64) for name in (
         "rail_zone", "rail_step", "enter", "leave", "quiet_share", "peak_rank", "fewest_steps",
         "look", "still", "bucket", "range_known", "shortest_noise", "box", "block", "peak_blocks", "warm_up",
-        "fraction",
+        "fraction", "flat_is_off",
         "heard", "n_valid", "slot", "n_rail", "run", "longest", "longest_before", "is_flat", "constant_left",
         "constant_code", "last", "step", "high", "low", "high_before", "low_before", "bucket_left", "at_extreme",
         "jumped", "total", "offset", "box_left", "block_left", "skip", "restart",
@@ -63,6 +63,8 @@ class QualityTable:
         Blocks.
     n_peaks : int
         Deflections that are remembered.
+    flat_is_off : int
+        Whether a flat line ends the stretch.
     """
 
     sections: tuple[tuple[tuple[int, ...], ...], ...]
@@ -85,6 +87,7 @@ class QualityTable:
     warm_up: int
     n_floors: int
     n_peaks: int
+    flat_is_off: int
 
     @classmethod
     def of(cls, quality: SignalQuality, *, fs: float) -> QualityTable:
@@ -104,6 +107,7 @@ class QualityTable:
             **counts,
             "n_floors": counts["floor_blocks"],
             "n_peaks": quality.peak_buckets,
+            "flat_is_off": int(quality.flat_is_off),
             "fraction": int(math.log2(_HIGHEST / (_largest_gain(sections) * counts["box"] * (2**16 - 1)))),
             "rail_zone": min(math.ceil(quality.rail_zone * 2**32), 2**32 - 1),
             "rail_step": min(round(2**16 / (quality.rail_time * fs)) if quality.rail_time else 2**32, 2**32 - 1),
@@ -179,15 +183,20 @@ class QualityTwin:
         codes : ndarray of uint8, shape (n,)
             `mhealth.dsp.Reason` of the sample `look` before each; `NONE` where there is none.
         """
+        return self.judge(samples).codes
+
+    def judge(self, samples: ArrayLike) -> Judgement:
+        """Take the next samples; return codes as `push` does, and at which of the samples the lead is off."""
         from mhealth._kernels._fixed_quality import decide
 
         samples = np.asarray(samples, np.int64)
         codes = np.empty(len(samples), np.uint8)
+        off = np.empty(len(samples), bool)
         decide(
             samples, self._state[0], self._flags, self._sections, self._memory, self._energy, self._floors,
-            self._peaks, codes,
+            self._peaks, off, codes,
         )  # fmt: skip
-        return codes
+        return Judgement(codes, off)
 
     def flush(self) -> NDArray[np.uint8]:
         """Return the codes of the last samples, at most `look`."""

@@ -81,8 +81,9 @@ class LeadStream:
 
     def propose(self, samples: NDArray[np.float32], *, last: bool = False) -> Proposal:
         """Take the next input samples, the last ones of the lead if `last`."""
-        resampled = self._resampler.push(samples)
-        codes = self._quality.push(samples)
+        codes, off = self._quality.judge(samples)
+        # A lead that is off is missing: what is remembered of it would not fit what comes when it is on again.
+        resampled = self._resampler.push(np.where(off, np.float32(np.nan), samples))
         if last:
             resampled = np.concatenate([resampled, self._resampler.flush()])
             codes = np.concatenate([codes, self._quality.flush()])

@@ -188,6 +188,18 @@ def test_flat_and_dropout_agree_with_a_slow_twin(rng):
     assert not (found & ~np.repeat(lengths > 50, lengths)).any()
 
 
+@settings(deadline=None, max_examples=40)
+@given(cuts=st.lists(st.integers(0, 7500), max_size=10))
+def test_a_stream_knows_at_once_that_a_lead_is_off(cuts):
+    fs = 250.0
+    lead = troubled(fs)
+    stream = SignalQuality().open(fs=fs)
+    off = [stream.judge(part).off for part in np.split(lead, sorted(cuts))]
+    expected = np.zeros(len(lead), bool)
+    expected[int(9 * fs + fs / 2) : int(10 * fs)] = True  # half a second has passed
+    np.testing.assert_array_equal(np.concatenate(off), expected)
+
+
 def test_spans_are_the_runs_of_codes():
     start, stop, reason = unusable_spans([1, 1, 0, 2, 4, 4, 0])
     assert (start.tolist(), stop.tolist(), reason.tolist()) == ([0, 3, 4], [2, 4, 6], [1, 2, 4])

@@ -247,6 +247,23 @@ def test_waves_are_in_order_and_outside_what_is_unusable(labeler, data):
         assert (of.peak[of.label == UNUSABLE] == -1).all()
 
 
+@pytest.mark.parametrize("leads", ["fused", "independent"])
+def test_a_lead_that_is_off_is_labelled_as_if_it_were_missing(labeler, leads):
+    """Nothing is remembered across: the step at the end of the flat line would count as a beat for ten seconds."""
+    signals = ecg(1, duration=30.0, leads=LEADS)[0].signals.copy()
+    signals[2500:3000, 0] = signals[2500, 0]
+    signals[2502, 0] += 0.1  # the line starts after it
+    missing = signals.copy()
+    missing[2503 + 125 : 3000, 0] = np.nan  # half a second has passed
+    other = with_(labeler, leads=leads)
+    flat, gone = (waves(other.label(record(part, 250.0, LEADS))) for part in (signals, missing))
+    flat, gone = (spans.select(spans.offset > 3000) for spans in (flat, gone))
+    assert len(flat) > 100
+    np.testing.assert_allclose(flat.probability, gone.probability, atol=1e-6)  # what lies before is not the same
+    for name in ("onset", "peak", "offset", "label", "channel"):
+        np.testing.assert_array_equal(getattr(flat, name), getattr(gone, name))
+
+
 def test_labelling_resumes_after_an_unusable_stretch(labeler):
     signals = ecg(1, duration=30.0, leads=("II",))[0].signals.copy()
     signals[2500:3500] = np.nan

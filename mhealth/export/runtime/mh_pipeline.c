@@ -91,11 +91,12 @@ static void end_stretch(mh_pipeline_state_t *state, const mh_pipeline_table_t *t
     if (table->describer->close != NULL) { table->describer->close(model, state->n_samples - 1u); }
 }
 
-/* Take a sample: into the judgement of quality, and into the stretch. */
+/* Take a sample: into the judgement of quality, and into the stretch. What a lead that is off says is missing. */
 static void take(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, void *model, int32_t sample)
 {
-    const int is_missing = sample == MH_MISSING;
-    const int32_t value = is_missing ? sample : mh_to_int16(sample);
+    const int32_t value = sample == MH_MISSING ? sample : mh_to_int16(sample);
+    const uint8_t code = mh_quality_push(&state->quality, table->quality, value);
+    const int is_missing = sample == MH_MISSING || (state->quality.is_flat && table->quality->flat_is_off);
     if (state->wait > 0) { state->wait--; }
     if (is_missing && state->phase == RUNNING) { end_stretch(state, table, model); }
     if (!is_missing && state->phase == IDLE && state->wait == 0) { start_stretch(state, table, model); }
@@ -116,7 +117,7 @@ static void take(mh_pipeline_state_t *state, const mh_pipeline_table_t *table, v
         state->n_samples++;
     }
     state->position++;
-    judge(state, mh_quality_push(&state->quality, table->quality, value));
+    judge(state, code);
 }
 
 /* Take the scale of the next sample, if it is known and the candidates that follow find room; returns whether. */

@@ -6,8 +6,9 @@
    may know of are there, and it is known whether it is usable. At 250 Hz one is described a step, so that no step takes
    much longer than that. The decoder sees usable parts, from their first sample to the one after their last.
 
-   A missing sample ends the stretch. What is left of it is finished in the steps that follow, and the next one starts
-   at the first sample that is there `resume` samples later; what comes before is not usable. */
+   A missing sample ends the stretch, and so does a line that is found flat, where that tells of a lead that is off.
+   What is left of it is finished in the steps that follow, and the next one starts at the first sample that is there
+   `resume` samples later; what comes before is not usable. */
 #ifndef MH_PIPELINE_H
 #define MH_PIPELINE_H
 

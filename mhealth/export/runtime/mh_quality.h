@@ -22,6 +22,7 @@ typedef struct {
     uint8_t box, block;                                        /* samples */
     uint8_t peak_blocks, warm_up, n_floors;                    /* blocks */
     uint8_t n_peaks;
+    uint8_t flat_is_off; /* a flat line ends the stretch */
     uint8_t fraction; /* binary digits after the point in the filters */
 } mh_quality_table_t;
 
